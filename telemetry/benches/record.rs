@@ -1,0 +1,67 @@
+//! What recording and scraping cost.
+#![allow(clippy::expect_used, reason = "a benchmark that cannot start has nothing to measure")]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use pulse_telemetry::{Definition, Telemetry};
+use std::hint::black_box;
+use std::net::TcpListener;
+
+static EVENTS: Definition = Definition::counter("pulse_events_total", "{event}", "Events.", &["service", "tenant_id"]);
+static TIMES: Definition = Definition::histogram(
+    "pulse_times_seconds",
+    "s",
+    "Times.",
+    &["service", "tenant_id"],
+    &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+);
+
+/// Label sets of a scrape: each a counter and a histogram of eleven bounds, 15 lines.
+const LABEL_SETS: u64 = 1_000;
+
+/// With one reader, and with OTLP on as well (to a listener that never answers, once an hour).
+fn telemetries() -> [(&'static str, Telemetry, TcpListener); 2] {
+    ["one_reader", "two_readers"].map(|name| {
+        let collector = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let endpoint = collector.local_addr().map(|address| format!("http://{address}")).expect("an address");
+        let lookup = move |variable: &str| match variable {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" if name == "two_readers" => Some(endpoint.clone()),
+            "OTEL_METRIC_EXPORT_INTERVAL" => Some("3600000".to_owned()),
+            _ => None,
+        };
+        (name, Telemetry::builder("bench").env(lookup).init().expect("valid"), collector)
+    })
+}
+
+fn record(c: &mut Criterion) {
+    for (name, telemetry, _collector) in telemetries() {
+        let mut group = c.benchmark_group(name);
+        let events = telemetry.counter(&EVENTS);
+        let bound = events.bind(&[("tenant_id", "acme")]);
+        group.bench_function("counter_bound", |b| b.iter(|| bound.add(black_box(1))));
+        group.bench_function("counter_by_labels", |b| b.iter(|| events.add(black_box(1), &[("tenant_id", "acme")])));
+        let times = telemetry.histogram(&TIMES).bind(&[("tenant_id", "acme")]);
+        group.bench_function("histogram_bound", |b| b.iter(|| times.record(black_box(0.3))));
+        let operation = telemetry.operation("cycle");
+        group.bench_function("operation_run_ready", |b| {
+            b.iter(|| futures::FutureExt::now_or_never(operation.run(std::future::ready(Ok::<_, ()>(black_box(1))))));
+        });
+        group.finish();
+    }
+}
+
+fn scrape(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scrape");
+    group.throughput(Throughput::Elements(LABEL_SETS)).sample_size(30);
+    for (name, telemetry, _collector) in telemetries() {
+        for tenant in 0..LABEL_SETS {
+            let labels = &[("tenant_id", &*format!("tenant-{tenant}"))];
+            telemetry.counter(&EVENTS).add(tenant, labels);
+            telemetry.histogram(&TIMES).record(0.3, labels);
+        }
+        group.bench_function(BenchmarkId::new("label_sets_1000", name), |b| b.iter(|| telemetry.render().map(|text| text.len())));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record, scrape);
+criterion_main!(benches);

@@ -1,0 +1,141 @@
+//! How a service's telemetry is made: one provider, two readers, one meter.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
+
+use crate::builtin::{BUILD_INFO, CALLBACK_PANICS, EXPORTS};
+use crate::collection::Turn;
+use crate::complaint::Complaints;
+use crate::env::{Env, VariableError};
+use crate::exposition::Exposition;
+use crate::instruments::{Instruments, SeriesLimits};
+use crate::otlp::OtlpReader;
+use crate::resource::resource;
+use crate::telemetry::Telemetry;
+
+/// One meter for everything: without the scope on `/metrics`, two would print the same names twice.
+const METER: &str = "pulse";
+
+/// Why telemetry cannot start. Nothing is half started then.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The service's name would not do as a label and in a resource.
+    #[error("the service's name is {0:?}, but it has to be [a-z][a-z0-9_-]*")]
+    Service(String),
+    /// An `OTEL_*` variable that is not valid.
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+    /// OTLP over gRPC needs the tokio runtime that will drive it.
+    #[error("OTLP over grpc has to be started within a tokio runtime; call init there, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")]
+    NoRuntime,
+    /// A file named by `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_KEY` or `…_CLIENT_CERTIFICATE`.
+    #[error("the TLS file {path} for OTLP is not usable: {reason}")]
+    TlsFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// An exporter cannot be built.
+    #[error("an exporter cannot be built: {0}")]
+    Exporter(String),
+}
+
+/// Gathers what a [`Telemetry`] is made from.
+#[derive(Debug)]
+#[must_use = "nothing starts before init"]
+pub struct TelemetryBuilder {
+    service: &'static str,
+    namespace: Option<&'static str>,
+    version: Option<&'static str>,
+    name_from_env: bool,
+    env: Env,
+}
+
+impl TelemetryBuilder {
+    pub(crate) fn new(service: &'static str) -> Self {
+        Self { service, namespace: None, version: None, name_from_env: false, env: Env::of_process() }
+    }
+
+    /// `service.namespace`: what the services of one system share.
+    pub fn namespace(mut self, namespace: &'static str) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// `service.version`, and the label of `pulse_build_info`. Usually `env!("CARGO_PKG_VERSION")`.
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Lets `OTEL_SERVICE_NAME` (or `service.name` in `OTEL_RESOURCE_ATTRIBUTES`) name the resource. For a process that holds this service
+    /// only: of several in one process, all would get the same name, so without this both are passed over. The label `service` stays.
+    pub fn service_name_from_env(mut self) -> Self {
+        self.name_from_env = true;
+        self
+    }
+
+    /// Reads OTEL_* from here instead of the environment; for tests.
+    pub fn env(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Env::from_fn(lookup);
+        self
+    }
+
+    /// Starts the pipeline. Within a tokio runtime, if OTLP over gRPC is wanted.
+    ///
+    /// # Errors
+    /// An `OTEL_*` variable that is not valid, or an exporter that cannot be built. A collector that is not there is no error.
+    pub fn init(self) -> Result<Telemetry, InitError> {
+        check_service(self.service)?;
+        let settings = self.env.settings()?;
+        let turn = Turn::default();
+        let limits = SeriesLimits::default();
+        let outcomes = Arc::new(OnceLock::new());
+        let (exposition, scraped) = Exposition::new(turn.clone())?;
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource(self.service, self.namespace, self.version, &settings, self.name_from_env))
+            .with_view(limited(Arc::clone(&limits)))
+            .with_reader(scraped);
+        if let Some(otlp) = &settings.otlp {
+            provider = provider.with_reader(OtlpReader::new(otlp, turn, Arc::clone(&outcomes))?);
+        }
+        let provider = provider.build();
+        let complaints = Complaints::new(self.service);
+        let instruments = Instruments::new(self.service, provider.meter(METER), limits, complaints.clone());
+        self.own_metrics(&instruments);
+        if settings.otlp.is_some() {
+            let exports = instruments.counter(&EXPORTS);
+            outcomes.get_or_init(|| (exports.bind(&[("outcome", "success")]), exports.bind(&[("outcome", "error")])));
+        }
+        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints))
+    }
+
+    /// What every service shows, so that an empty scrape always means a broken pipeline.
+    fn own_metrics(&self, instruments: &Instruments) {
+        instruments.counter(&CALLBACK_PANICS);
+        if let Some(build) = instruments.observed(&BUILD_INFO) {
+            build.add_series(&[("version", self.version.unwrap_or("unknown"))], || Some(1.0));
+        }
+    }
+}
+
+/// A view, because only a view can set how many series a metric may have.
+fn limited(limits: SeriesLimits) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
+    move |instrument| {
+        let series_max = limits.lock().unwrap_or_else(PoisonError::into_inner).get(instrument.name()).copied()?;
+        Stream::builder().with_cardinality_limit(series_max).build().ok()
+    }
+}
+
+fn check_service(service: &str) -> Result<(), InitError> {
+    let first = service.starts_with(|c: char| c.is_ascii_lowercase());
+    if first && service.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-') {
+        Ok(())
+    } else {
+        Err(InitError::Service(service.to_owned()))
+    }
+}

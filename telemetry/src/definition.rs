@@ -1,0 +1,218 @@
+//! What a metric is: its one definition, and what makes a definition sound.
+
+use std::borrow::Cow;
+
+/// The label that the kit fills in with the service's name.
+pub(crate) const SERVICE: &str = "service";
+/// Series a metric may have, when its labels are closed sets; past it labels are lost to `otel_metric_overflow="true"`.
+const SERIES_MAX: usize = 2_000;
+/// Labels whose values are not a closed set, and the series a metric with one may have.
+const OPEN_LABELS: [&str; 1] = ["tenant_id"];
+const SERIES_MAX_OPEN: usize = 10_000;
+/// What the SDK takes.
+const NAME_BYTES_MAX: usize = 255;
+const UNIT_BYTES_MAX: usize = 63;
+
+/// One metric's definition. Make it a `static` or `const`, once, and hand it to every handle.
+///
+/// ```
+/// use pulse_telemetry::Definition;
+///
+/// static JOBS_FAILED: Definition =
+///     Definition::counter("pulse_delivery_jobs_failed_total", "{job}", "Jobs that were given up.", &["tenant_id"]);
+/// assert_eq!(JOBS_FAILED.check(), Ok(()));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// The name on `/metrics` and over OTLP alike: `[a-z][a-z0-9_]*`; a counter's ends in `_total`.
+    pub name: &'static str,
+    /// What kind of instrument it is.
+    pub kind: Kind,
+    /// UCUM, for example `s` or `{job}`.
+    pub unit: &'static str,
+    /// What is counted or measured, in a sentence.
+    pub help: &'static str,
+    /// Label names. `service`, where it stands, is filled in by the kit.
+    pub labels: &'static [&'static str],
+    /// A histogram's upper bounds, in `unit`.
+    pub bounds: &'static [f64],
+}
+
+/// The kinds of instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// The present value.
+    Gauge,
+    /// A distribution over bounds.
+    Histogram,
+}
+
+/// Why a definition is not sound. The instrument of such a definition is refused: it records nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the definition of {name} is refused: {problem}")]
+pub struct DefinitionError {
+    name: &'static str,
+    problem: Cow<'static, str>,
+}
+
+impl Definition {
+    /// A counter; the name must end in `_total`.
+    pub const fn counter(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
+        Self { name, kind: Kind::Counter, unit, help, labels, bounds: &[] }
+    }
+
+    /// A gauge.
+    pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
+        Self { name, kind: Kind::Gauge, unit, help, labels, bounds: &[] }
+    }
+
+    /// A histogram with these upper bounds, rising; the bucket to infinity is added by the exporters.
+    pub const fn histogram(
+        name: &'static str,
+        unit: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        bounds: &'static [f64],
+    ) -> Self {
+        Self { name, kind: Kind::Histogram, unit, help, labels, bounds }
+    }
+
+    /// The labels that a caller gives, in order: all but `service`.
+    pub fn caller_labels(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.labels.iter().copied().filter(|label| *label != SERVICE)
+    }
+
+    /// Is the definition one that Prometheus, `promtool check metrics` and OTLP all take as it stands?
+    ///
+    /// # Errors
+    /// Names the rule that is broken and what would be right.
+    pub fn check(&self) -> Result<(), DefinitionError> {
+        self.check_name()
+            .and_then(|()| self.check_unit_and_help())
+            .and_then(|()| self.check_labels())
+            .and_then(|()| self.check_bounds())
+            .map_err(|problem| DefinitionError { name: self.name, problem })
+    }
+
+    /// The most series this metric may have before its labels are lost to overflow.
+    pub(crate) fn series_max(&self) -> usize {
+        if self.labels.iter().any(|label| OPEN_LABELS.contains(label)) { SERIES_MAX_OPEN } else { SERIES_MAX }
+    }
+
+    fn check_name(&self) -> Result<(), Cow<'static, str>> {
+        if !is_name(self.name) || !self.name.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err("a name is [a-z][a-z0-9_]*".into());
+        }
+        if self.name.len() > NAME_BYTES_MAX {
+            return Err(format!("a name has at most {NAME_BYTES_MAX} characters").into());
+        }
+        if self.name.ends_with("_total") != (self.kind == Kind::Counter) {
+            return Err("a counter's name ends in _total and no other's does".into());
+        }
+        if ["_bucket", "_count", "_sum", "_info"].iter().any(|suffix| self.name.ends_with(suffix)) && self.kind != Kind::Gauge {
+            return Err("_bucket, _count, _sum and _info mean something else at the end of a name".into());
+        }
+        Ok(())
+    }
+
+    fn check_unit_and_help(&self) -> Result<(), Cow<'static, str>> {
+        if self.help.trim().is_empty() {
+            return Err("help is empty; say in a sentence what is measured".into());
+        }
+        if self.unit.is_empty() || self.unit.len() > UNIT_BYTES_MAX || !self.unit.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(format!("the unit {:?} is not UCUM; for example s, By, 1 or {{job}}", self.unit).into());
+        }
+        for (unit, word) in [("s", "seconds"), ("By", "bytes")] {
+            if self.unit == unit && !self.name.contains(word) {
+                return Err(format!("the unit is {unit}, so the name has to hold the word {word}").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_labels(&self) -> Result<(), Cow<'static, str>> {
+        for (i, label) in self.labels.iter().enumerate() {
+            if !is_name(label) || label.starts_with("__") {
+                return Err(format!("the label {label:?} is not a name: [a-z_][a-z0-9_]*, not starting with __").into());
+            }
+            if ["le", "quantile", "job", "instance"].contains(label) {
+                return Err(format!("the label {label:?} is Prometheus's own").into());
+            }
+            if self.labels[..i].contains(label) {
+                return Err(format!("the label {label:?} stands twice").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self) -> Result<(), Cow<'static, str>> {
+        match self.kind {
+            Kind::Histogram if self.bounds.is_empty() => Err("a histogram needs its upper bounds".into()),
+            Kind::Histogram if !self.bounds.iter().all(|bound| bound.is_finite()) => Err("a bound is a finite number".into()),
+            Kind::Histogram if !self.bounds.is_sorted_by(|a, b| a < b) => Err("bounds rise, each above the one before".into()),
+            Kind::Counter | Kind::Gauge if !self.bounds.is_empty() => Err("only a histogram has bounds".into()),
+            Kind::Counter | Kind::Gauge | Kind::Histogram => Ok(()),
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Definition;
+
+    fn refusal(definition: &Definition) -> String {
+        definition.check().expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn sound_definitions_pass() {
+        for definition in [
+            Definition::counter("pulse_x_total", "{job}", "Jobs.", &["service", "tenant_id"]),
+            Definition::gauge("pulse_queue_depth", "{item}", "Items.", &[]),
+            Definition::gauge("pulse_build_info", "1", "Build.", &["version"]),
+            Definition::histogram("pulse_wait_seconds", "s", "Waiting.", &["service"], &[0.1, 1.0]),
+        ] {
+            assert_eq!(definition.check(), Ok(()), "{definition:?}");
+        }
+    }
+
+    #[test]
+    fn unsound_definitions_say_why() {
+        for (definition, why) in [
+            (Definition::gauge("Pulse", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
+            (Definition::gauge("_pulse", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
+            (Definition::gauge("", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
+            (Definition::counter("pulse_x", "1", "X.", &[]), "_total"),
+            (Definition::gauge("pulse_x_total", "1", "X.", &[]), "_total"),
+            (Definition::histogram("pulse_x_count", "1", "X.", &[], &[1.0]), "_count"),
+            (Definition::gauge("pulse_x", "1", " ", &[]), "help is empty"),
+            (Definition::gauge("pulse_x", "", "X.", &[]), "UCUM"),
+            (Definition::gauge("pulse_x", "µs", "X.", &[]), "UCUM"),
+            (Definition::gauge("pulse_x", "s", "X.", &[]), "word seconds"),
+            (Definition::gauge("pulse_x", "By", "X.", &[]), "word bytes"),
+            (Definition::gauge("pulse_x", "1", "X.", &["a b"]), "\"a b\""),
+            (Definition::gauge("pulse_x", "1", "X.", &["le"]), "Prometheus's own"),
+            (Definition::gauge("pulse_x", "1", "X.", &["a", "a"]), "stands twice"),
+            (Definition::histogram("pulse_x", "1", "X.", &[], &[]), "needs its upper bounds"),
+            (Definition::histogram("pulse_x", "1", "X.", &[], &[1.0, 1.0]), "rise"),
+            (Definition::histogram("pulse_x", "1", "X.", &[], &[f64::INFINITY]), "finite"),
+        ] {
+            let refusal = refusal(&definition);
+            assert!(refusal.contains(why), "{refusal} does not say {why}");
+        }
+    }
+
+    #[test]
+    fn metrics_of_tenants_may_have_more_series() {
+        let closed = Definition::gauge("pulse_x", "1", "X.", &["service"]);
+        let open = Definition::gauge("pulse_y", "1", "Y.", &["tenant_id"]);
+        assert_eq!((closed.series_max(), open.series_max()), (2_000, 10_000));
+    }
+}

@@ -1,0 +1,169 @@
+//! Every instrument of a service: made once from its definition, found again afterwards.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::metrics::Meter;
+
+use crate::builtin::CALLBACK_PANICS;
+use crate::collection;
+use crate::complaint::Complaints;
+use crate::definition::{Definition, Kind};
+use crate::instrument::{Core, Counter, Gauge, Histogram};
+use crate::labels::LabelShape;
+use crate::observed::Observed;
+use crate::snapshot::Snapshot;
+
+/// How many series each metric may have, asked by the provider's view when an instrument is made.
+pub(crate) type SeriesLimits = Arc<Mutex<HashMap<&'static str, usize>>>;
+
+/// The instruments of one meter, by name.
+#[derive(Debug)]
+pub(crate) struct Instruments {
+    service: &'static str,
+    meter: Meter,
+    limits: SeriesLimits,
+    complaints: Complaints,
+    made: Mutex<HashMap<&'static str, (&'static Definition, Made)>>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+enum Made {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+    Observed { observed: Arc<Observed>, snapshot: Snapshot },
+}
+
+/// What a definition is wanted for. A gauge that is set and one that is read at collection are different instruments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Counter,
+    SetGauge,
+    ReadGauge,
+    Histogram,
+}
+
+impl Use {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Counter => Kind::Counter,
+            Self::SetGauge | Self::ReadGauge => Kind::Gauge,
+            Self::Histogram => Kind::Histogram,
+        }
+    }
+}
+
+impl Made {
+    fn usage(&self) -> Use {
+        match self {
+            Self::Counter(_) => Use::Counter,
+            Self::Gauge(_) => Use::SetGauge,
+            Self::Histogram(_) => Use::Histogram,
+            Self::Observed { .. } => Use::ReadGauge,
+        }
+    }
+}
+
+impl Instruments {
+    pub(crate) fn new(service: &'static str, meter: Meter, limits: SeriesLimits, complaints: Complaints) -> Self {
+        Self { service, meter, limits, complaints, made: Mutex::default() }
+    }
+
+    pub(crate) fn counter(&self, definition: &'static Definition) -> Counter {
+        let made = self.get(definition, Use::Counter, || {
+            let instrument = self.meter.u64_counter(definition.name).with_unit(definition.unit).with_description(definition.help).build();
+            Made::Counter(Counter::new(Some(self.core(instrument, definition))))
+        });
+        if let Some(Made::Counter(counter)) = made { counter } else { Counter::new(None) }
+    }
+
+    pub(crate) fn gauge(&self, definition: &'static Definition) -> Gauge {
+        let made = self.get(definition, Use::SetGauge, || {
+            let instrument = self.meter.f64_gauge(definition.name).with_unit(definition.unit).with_description(definition.help).build();
+            Made::Gauge(Gauge::new(Some(self.core(instrument, definition))))
+        });
+        if let Some(Made::Gauge(gauge)) = made { gauge } else { Gauge::new(None) }
+    }
+
+    pub(crate) fn histogram(&self, definition: &'static Definition) -> Histogram {
+        let made = self.get(definition, Use::Histogram, || {
+            let instrument = self
+                .meter
+                .f64_histogram(definition.name)
+                .with_unit(definition.unit)
+                .with_description(definition.help)
+                .with_boundaries(definition.bounds.to_vec())
+                .build();
+            Made::Histogram(Histogram::new(Some(self.core(instrument, definition))))
+        });
+        if let Some(Made::Histogram(histogram)) = made { histogram } else { Histogram::new(None) }
+    }
+
+    /// None: refused, and the log says why.
+    pub(crate) fn observed(&self, definition: &'static Definition) -> Option<Arc<Observed>> {
+        if let Some(Made::Observed { observed, .. }) = self.read_gauge(definition) { Some(observed) } else { None }
+    }
+
+    pub(crate) fn snapshot(&self, definition: &'static Definition) -> Snapshot {
+        if let Some(Made::Observed { snapshot, .. }) = self.read_gauge(definition) { snapshot } else { Snapshot::new(None) }
+    }
+
+    fn read_gauge(&self, definition: &'static Definition) -> Option<Made> {
+        // Asked for first: making an instrument holds the lock that this needs.
+        let panics = self.counter(&CALLBACK_PANICS).bind(&[]);
+        self.get(definition, Use::ReadGauge, || {
+            let observed = Arc::new(Observed::new(self.shape(definition), self.complaints.clone(), panics));
+            let seen = Arc::clone(&observed);
+            self.meter
+                .f64_observable_gauge(definition.name)
+                .with_unit(definition.unit)
+                .with_description(definition.help)
+                .with_callback(move |observer| seen.collect(&mut |value, attributes| observer.observe(value, attributes)))
+                .build();
+            let snapshot = Snapshot::new(Some((Arc::clone(&observed), self.complaints.once())));
+            Made::Observed { observed, snapshot }
+        })
+    }
+
+    /// What was made for this definition, or is made now. None, with a complaint, if the definition is not sound or clashes with another.
+    fn get(&self, definition: &'static Definition, usage: Use, make: impl FnOnce() -> Made) -> Option<Made> {
+        // A collection holds the SDK's lock while it runs callbacks, and what is made below needs that lock.
+        if collection::observing() {
+            self.complaints.say(&format!("{} is asked for within a callback; it is refused, ask for it before", definition.name));
+            return None;
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = match made.get(definition.name) {
+            Some((first, found)) if *first == definition && found.usage() == usage => return Some(found.clone()),
+            Some((first, found)) if *first == definition => {
+                format!("{} is wanted as {usage:?} but in use as {:?}; the second use is refused", definition.name, found.usage())
+            }
+            Some((first, _)) => format!("{first:?} is defined twice and differently: {definition:?} is refused"),
+            None if definition.kind != usage.kind() => {
+                format!("{} is defined as {:?} but wanted as {usage:?}; it is refused", definition.name, definition.kind)
+            }
+            None => match definition.check() {
+                Ok(()) => {
+                    self.limits.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.name, definition.series_max());
+                    let new = make();
+                    made.insert(definition.name, (definition, new.clone()));
+                    return Some(new);
+                }
+                Err(refusal) => refusal.to_string(),
+            },
+        };
+        drop(made);
+        self.complaints.say(&refusal);
+        None
+    }
+
+    fn core<I>(&self, instrument: I, definition: &'static Definition) -> Core<I> {
+        Core::new(instrument, self.shape(definition), self.complaints.once(), self.complaints.once())
+    }
+
+    fn shape(&self, definition: &'static Definition) -> LabelShape {
+        LabelShape::new(definition, self.service)
+    }
+}

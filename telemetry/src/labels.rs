@@ -1,0 +1,128 @@
+//! From a caller's labels to the attributes of one series, checked against the definition.
+
+use opentelemetry::{Key, KeyValue};
+
+use crate::definition::{Definition, SERVICE};
+
+/// Label names and values of one series, in any order, all that the definition lists. `service` is never among them: the kit adds it.
+pub type Labels<'a> = &'a [(&'static str, &'a str)];
+
+/// The labels of a definition, ready to be filled.
+#[derive(Debug)]
+pub(crate) struct LabelShape {
+    definition: &'static Definition,
+    service: &'static str,
+    /// Sorted, as the SDK keeps them, so that its first look-up hits.
+    keys: Vec<Slot>,
+    /// How many of them the caller gives.
+    given: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Service,
+    /// The label's name, and its place in the definition without `service`.
+    Given(&'static str, usize),
+}
+
+impl Slot {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Service => SERVICE,
+            Self::Given(name, _) => name,
+        }
+    }
+}
+
+impl LabelShape {
+    pub(crate) fn new(definition: &'static Definition, service: &'static str) -> Self {
+        let mut keys: Vec<Slot> = definition.caller_labels().enumerate().map(|(place, name)| Slot::Given(name, place)).collect();
+        let given = keys.len();
+        if given < definition.labels.len() {
+            keys.push(Slot::Service);
+        }
+        keys.sort_unstable_by_key(Slot::name);
+        Self { definition, service, keys, given }
+    }
+
+    pub(crate) fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    /// True when there is exactly one series: nothing for a caller to give.
+    pub(crate) fn is_single(&self) -> bool {
+        self.given == 0
+    }
+
+    /// The attributes for labels given by name.
+    pub(crate) fn named(&self, labels: Labels<'_>) -> Result<Vec<KeyValue>, String> {
+        let attributes = self.fill(|name, _| labels.iter().find(|(given, _)| *given == name).map(|(_, value)| *value));
+        match attributes {
+            Some(attributes) if labels.len() == self.given => Ok(attributes),
+            _ => Err(self.refusal(&labels.iter().map(|(name, _)| *name).collect::<Vec<_>>())),
+        }
+    }
+
+    /// The attributes for values in the definition's order.
+    pub(crate) fn ordered(&self, values: &[String]) -> Result<Vec<KeyValue>, String> {
+        match self.fill(|_, place| values.get(place).map(String::as_str)) {
+            Some(attributes) if values.len() == self.given => Ok(attributes),
+            _ => Err(format!("{} values were given for the {} labels of {}", values.len(), self.given, self.definition.name)),
+        }
+    }
+
+    fn fill<'a>(&self, value_of: impl Fn(&'static str, usize) -> Option<&'a str>) -> Option<Vec<KeyValue>> {
+        self.keys
+            .iter()
+            .map(|slot| match slot {
+                Slot::Service => Some(KeyValue::new(Key::from_static_str(SERVICE), self.service)),
+                Slot::Given(name, place) => Some(KeyValue::new(Key::from_static_str(name), value_of(name, *place)?.to_owned())),
+            })
+            .collect()
+    }
+
+    fn refusal(&self, given: &[&str]) -> String {
+        let wanted: Vec<_> = self.definition.caller_labels().collect();
+        format!("{} takes the labels {wanted:?} but was given {given:?}; nothing is recorded", self.definition.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static JOBS: Definition = Definition::counter("pulse_jobs_total", "{job}", "Jobs.", &["tenant_id", "service", "outcome"]);
+    static ALONE: Definition = Definition::counter("pulse_alone_total", "{job}", "Jobs.", &[]);
+
+    fn pairs(attributes: &[KeyValue]) -> Vec<(String, String)> {
+        attributes.iter().map(|kv| (kv.key.to_string(), kv.value.to_string())).collect()
+    }
+
+    #[test]
+    fn service_is_filled_in_and_the_rest_sorted() {
+        let shape = LabelShape::new(&JOBS, "worker");
+        let wanted = [("outcome", "dead"), ("service", "worker"), ("tenant_id", "acme")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(pairs(&shape.named(&[("tenant_id", "acme"), ("outcome", "dead")]).unwrap()), wanted);
+        assert_eq!(pairs(&shape.named(&[("outcome", "dead"), ("tenant_id", "acme")]).unwrap()), wanted);
+        assert_eq!(pairs(&shape.ordered(&["acme".to_owned(), "dead".to_owned()]).unwrap()), wanted);
+        assert!(!shape.is_single());
+        assert!(LabelShape::new(&ALONE, "worker").is_single());
+    }
+
+    #[test]
+    fn wrong_labels_are_named() {
+        let shape = LabelShape::new(&JOBS, "worker");
+        for labels in [
+            &[][..],
+            &[("tenant_id", "acme")],
+            &[("tenant_id", "acme"), ("result", "dead")],
+            &[("tenant_id", "acme"), ("tenant_id", "acme")],
+            &[("tenant_id", "acme"), ("outcome", "dead"), ("service", "other")],
+        ] {
+            let refusal = shape.named(labels).expect_err("refused");
+            assert!(refusal.contains("pulse_jobs_total") && refusal.contains(r#"["tenant_id", "outcome"]"#), "{refusal}");
+        }
+        assert!(shape.ordered(&["acme".to_owned()]).is_err());
+        assert!(shape.ordered(&["a".to_owned(), "b".to_owned(), "c".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod builder;
+pub mod builtin;
+mod collection;
+mod complaint;
+mod definition;
+mod env;
+mod exposition;
+mod instrument;
+mod instruments;
+mod labels;
+mod observed;
+mod operation;
+mod otlp;
+mod pool;
+pub mod propagation;
+mod queue;
+mod readiness;
+mod resource;
+mod router;
+mod shutdown;
+mod snapshot;
+mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tls;
+
+/// The API crate that the kit was built with.
+pub use opentelemetry;
+
+pub use builder::{InitError, TelemetryBuilder};
+pub use definition::{Definition, DefinitionError, Kind};
+pub use env::VariableError;
+pub use exposition::ScrapeError;
+pub use instrument::{BoundCounter, BoundGauge, BoundHistogram, Counter, Gauge, Histogram};
+pub use labels::Labels;
+pub use operation::{Operation, Timer};
+pub use pool::PoolProbe;
+pub use queue::{QueueProbe, QueueSample};
+pub use readiness::{Activity, Readiness};
+pub use shutdown::ShutdownError;
+pub use snapshot::Snapshot;
+pub use telemetry::Telemetry;

@@ -1,0 +1,163 @@
+//! The handle that a service holds.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use crate::builder::TelemetryBuilder;
+use crate::complaint::Complaints;
+use crate::definition::Definition;
+use crate::exposition::{Exposition, ScrapeError};
+use crate::instrument::{Counter, Gauge, Histogram};
+use crate::instruments::Instruments;
+use crate::labels::Labels;
+use crate::operation::Operation;
+use crate::pool::PoolProbe;
+use crate::queue::{QueueProbe, QueueSample};
+use crate::readiness::Readiness;
+use crate::shutdown::{self, ShutdownError};
+use crate::snapshot::Snapshot;
+
+/// The telemetry of one service: its instruments, what `/metrics` shows and what is pushed. Cheap to clone.
+///
+/// Nothing is global, so five services in one process keep five registries and five resources. It stays up while a clone of it (or its
+/// [`router`](Self::router)) lives; hold it as long as `/metrics` is served, and do not keep one in a closure that is given to it.
+#[derive(Debug, Clone)]
+pub struct Telemetry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    service: &'static str,
+    provider: SdkMeterProvider,
+    exposition: Exposition,
+    instruments: Instruments,
+    readiness: Readiness,
+    complaints: Complaints,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The provider would otherwise push a last time right here, for as long as the collector likes.
+        shutdown::in_background(self.provider.clone());
+    }
+}
+
+impl Telemetry {
+    /// `service` is the label `service` and the resource's `service.name`.
+    pub fn builder(service: &'static str) -> TelemetryBuilder {
+        TelemetryBuilder::new(service)
+    }
+
+    pub(crate) fn new(
+        service: &'static str,
+        provider: SdkMeterProvider,
+        exposition: Exposition,
+        instruments: Instruments,
+        complaints: Complaints,
+    ) -> Self {
+        Self(Arc::new(Inner { service, provider, exposition, instruments, readiness: Readiness::default(), complaints }))
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &'static str {
+        self.0.service
+    }
+
+    /// The counter of a definition; the same one however often it is asked for. One without labels but `service` shows 0 from now on.
+    ///
+    /// This and the functions below never fail: a definition that is not sound ([`Definition::check`]), or differs from another of the same
+    /// name, gives a handle that records nothing, and an error in the log.
+    pub fn counter(&self, definition: &'static Definition) -> Counter {
+        self.0.instruments.counter(definition)
+    }
+
+    /// The gauge of a definition. One without labels but `service` shows 0 from now on.
+    pub fn gauge(&self, definition: &'static Definition) -> Gauge {
+        self.0.instruments.gauge(definition)
+    }
+
+    /// The histogram of a definition.
+    pub fn histogram(&self, definition: &'static Definition) -> Histogram {
+        self.0.instruments.histogram(definition)
+    }
+
+    /// A gauge whose series are replaced as a whole: label sets that are left out disappear.
+    pub fn snapshot(&self, definition: &'static Definition) -> Snapshot {
+        self.0.instruments.snapshot(definition)
+    }
+
+    /// A gauge read at collection from a closure that must not block nor ask for a new instrument. One that panics is absent, and
+    /// `pulse_telemetry_callback_panics_total` counts. It stays for the telemetry's life.
+    pub fn observe(&self, definition: &'static Definition, labels: Labels<'_>, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        if let Some(observed) = self.0.instruments.observed(definition) {
+            observed.add_series(labels, move || Some(read()));
+        }
+    }
+
+    /// `pulse_db_pool_size`, `pulse_db_pool_free` and `pulse_db_pool_max`, read at collection.
+    pub fn observe_pool(&self, probe: PoolProbe) {
+        probe.observe(&self.0.instruments);
+    }
+
+    /// `pulse_queue_depth` and `pulse_queue_oldest_age_seconds`, sampled on a task of its own until the handle is dropped. Shows 0 from
+    /// the first scrape on; after a failed probe it is absent until one succeeds, and `pulse_queue_probe_failures_total` counts. A probe
+    /// fails with an error, by a panic, or by taking longer than `every` (at least 1 s, at most 10 s). Call it within a tokio runtime.
+    pub fn queue<F, Fut, E>(&self, name: &'static str, every: Duration, probe: F) -> QueueProbe
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<QueueSample, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        QueueProbe::start(&self.0.instruments, &self.0.complaints, name, every, probe)
+    }
+
+    /// `pulse_processing_*` for one operation, handles bound once; its series show 0 from now on.
+    pub fn operation(&self, name: &'static str) -> Operation {
+        Operation::new(&self.0.instruments, name)
+    }
+
+    /// What `/ready` answers from.
+    pub fn readiness(&self) -> Readiness {
+        self.0.readiness.clone()
+    }
+
+    /// `/metrics` (text 0.0.4; 503 with the reason when there is nothing to show), `/health` (alive) and `/ready` (503 with the reasons
+    /// when a check fails or a loop does not move).
+    pub fn router(&self) -> axum::Router {
+        crate::router::router(self.clone())
+    }
+
+    /// Pushes a last time and stops the pipeline, within `within` whatever the collector does; `/metrics` answers 503 from then on.
+    ///
+    /// # Errors
+    /// When the last push did not succeed or did not end in time: its figures are lost. A second call does nothing and succeeds.
+    pub async fn shutdown(&self, within: Duration) -> Result<(), ShutdownError> {
+        self.0.exposition.close();
+        shutdown::bounded(within, self.0.provider.clone(), SdkMeterProvider::shutdown).await
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// After a shutdown, or when the pipeline is broken.
+    pub fn render(&self) -> Result<String, ScrapeError> {
+        self.0.exposition.text()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn exposition(&self) -> &Exposition {
+        &self.0.exposition
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn provider(&self) -> &SdkMeterProvider {
+        &self.0.provider
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn complaints_kept(&self) -> Vec<String> {
+        self.0.complaints.kept()
+    }
+}
