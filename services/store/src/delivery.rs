@@ -1,0 +1,74 @@
+//! Jobs to deliver.
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
+use pulse_domain::integration::{Integration, Queue};
+use pulse_domain::job::{Attempt, Job, JobState, Verdict};
+
+use crate::{Backlog, Claim, Page, PageRequest, Result};
+
+/// A job with where it goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedJob {
+    pub job: Job,
+    /// None when it is gone or disabled.
+    pub integration: Option<Integration>,
+}
+
+/// Jobs claimed under one lease, in the order of their `run_at`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobBatch {
+    pub lease: LeaseId,
+    pub jobs: Vec<ClaimedJob>,
+}
+
+/// An attempt that has ended, and what becomes of its job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRecord {
+    pub tenant_id: TenantId,
+    /// The lease under which the job was claimed.
+    pub lease: LeaseId,
+    pub attempt: Attempt,
+    pub verdict: Verdict,
+}
+
+/// What recording did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecordSummary {
+    pub recorded: u64,
+    /// Attempts whose lease was no longer held: their jobs were left alone. The log has them all the same.
+    pub lost: u64,
+}
+
+/// Which jobs to list; none means any.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobFilter {
+    pub state: Option<JobState>,
+    pub integration_id: Option<IntegrationId>,
+}
+
+/// The delivery worker's side of the store, and the API's view of jobs.
+#[async_trait]
+pub trait DeliveryStore {
+    /// Jobs of a queue that are due (`run_at` reached) and those under a lease.
+    async fn job_backlog(&self, queue: Queue, now: Timestamp) -> Result<Backlog>;
+
+    /// Claims jobs that are due, by `run_at`, but none for the integrations in `busy`. Counts the attempt as begun.
+    async fn claim_jobs(&self, queue: Queue, claim: Claim, busy: &[IntegrationId]) -> Result<JobBatch>;
+
+    /// Gives claimed jobs back unattempted: due as before, the attempt not counted.
+    async fn release_jobs(&self, lease: LeaseId, jobs: &[(TenantId, JobId)]) -> Result<u64>;
+
+    /// Logs attempts and finishes their jobs, each guarded by its own lease.
+    async fn record_attempts(&self, records: &[AttemptRecord], now: Timestamp) -> Result<RecordSummary>;
+
+    async fn job(&self, tenant_id: &TenantId, job_id: JobId) -> Result<Option<Job>>;
+    /// Newest first.
+    async fn jobs(&self, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>>;
+    /// A job's attempts, oldest first.
+    async fn attempts(&self, tenant_id: &TenantId, job_id: JobId) -> Result<Vec<Attempt>>;
+    /// A dead job is pending again at once, with its attempts counted from 0; others stay as they are. Wakes [`crate::Topic::Jobs`].
+    /// The job as it then stands, none when the tenant has no such job; the flag says whether it was dead.
+    async fn replay_job(&self, tenant_id: &TenantId, job_id: JobId, now: Timestamp) -> Result<Option<(Job, bool)>>;
+}

@@ -1,0 +1,152 @@
+//! SQLite behind the store's traits: one file in WAL mode, one writer at a time, readers free.
+
+mod alerts;
+mod changes;
+mod delivery;
+mod dispatch;
+mod error;
+mod evaluation;
+mod ingest;
+mod open;
+mod ops;
+mod paging;
+mod registry;
+mod rows;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::{Mutex, watch};
+
+use crate::{Database, PoolStatus, Result, Topic, Wake};
+
+pub use open::OpenError;
+
+/// How long a statement waits for a writer in another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages that a connection keeps, in KiB: the operating system's cache holds the rest, once for all connections.
+const PAGE_CACHE_KIB: u32 = 2048;
+/// Pages in the write-ahead log before a commit carries them into the file: large, as busy pages are then carried once for many commits.
+const CHECKPOINT_PAGES: u32 = 4000;
+/// What a log that had to grow is cut back to, in bytes.
+const LOG_KEPT_BYTES: u32 = 64 << 20;
+
+/// A database file, as one process holds it: what its pools share.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    path: PathBuf,
+    shared: Arc<Shared>,
+}
+
+/// The gate that lets one writer in at a time, and the wake-ups.
+#[derive(Debug)]
+struct Shared {
+    gate: Arc<Mutex<()>>,
+    readings: watch::Sender<u64>,
+    events: watch::Sender<u64>,
+    jobs: watch::Sender<u64>,
+}
+
+impl Shared {
+    fn sender(&self, topic: Topic) -> &watch::Sender<u64> {
+        match topic {
+            Topic::Readings => &self.readings,
+            Topic::Events => &self.events,
+            Topic::Jobs => &self.jobs,
+        }
+    }
+}
+
+/// How a service's pool is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// The most connections, at least 2: one is for writing, the others read.
+    pub max_connections: u32,
+    /// How long to wait for a free connection before the call fails as unavailable.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self { max_connections: 4, acquire_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl Sqlite {
+    /// Opens the file, makes it (and its folder) where there is none, and brings it to the schema of this version.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_owned();
+        open::prepare(&path).await?;
+        let shared = Shared {
+            gate: Arc::new(Mutex::new(())),
+            readings: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+            jobs: watch::Sender::new(0),
+        };
+        Ok(Self { path, shared: Arc::new(shared) })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A pool for one service, so that the pool's numbers speak of that service alone.
+    pub async fn pool(&self, settings: PoolSettings) -> Result<SqliteStore> {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(settings.max_connections.max(2))
+            .acquire_timeout(settings.acquire_timeout)
+            .max_lifetime(None)
+            // A connection to a file does not break while it idles, and asking it costs as much as a statement.
+            .test_before_acquire(false)
+            .connect_with(connect_options(&self.path))
+            .await?;
+        Ok(SqliteStore { pool, shared: Arc::clone(&self.shared) })
+    }
+}
+
+/// How every connection is set up.
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        // A commit is on the disk before it returns: what was acknowledged survives a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", format!("-{PAGE_CACHE_KIB}"))
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", LOG_KEPT_BYTES.to_string())
+}
+
+/// One service's door to the database file.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Database for SqliteStore {
+    async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    fn pool(&self) -> PoolStatus {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        PoolStatus { size: self.pool.size(), idle, max: self.pool.options().get_max_connections() }
+    }
+
+    fn wake(&self, topic: Topic) -> Wake {
+        Wake::new(self.shared.sender(topic).subscribe())
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

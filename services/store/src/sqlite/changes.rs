@@ -1,0 +1,279 @@
+//! Carrying out alert changes: in the order of each device, in a number of statements that does not grow with the devices.
+//!
+//! Changes are applied in rounds. A round is one statement that closes, one that updates and one that opens; a device's change goes into
+//! the round of the one before it where that order allows, into the next otherwise. So the rounds grow with how often one device's
+//! alerts change their mind within a batch, never with how many devices there are.
+
+use std::collections::HashMap;
+
+use pulse_domain::Timestamp;
+use pulse_domain::alert::{Alert, AlertChange, AlertStatus, AlertType, Cause, Fingerprint};
+use pulse_domain::ids::{AlertId, DeviceId, EventId, RuleId, SiteId, TenantId};
+use pulse_domain::rule::Severity;
+use pulse_domain::trace::TraceParent;
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+
+use super::rows::{micros, to_json};
+use crate::{CommitSummary, Error, Result};
+
+/// An alert as the snapshots of `alert_snapshots` hold it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredAlert {
+    tenant_id: TenantId,
+    alert_id: AlertId,
+    fingerprint: Fingerprint,
+    device_id: DeviceId,
+    site_id: SiteId,
+    alert_type: AlertType,
+    rule_id: Option<RuleId>,
+    severity: Severity,
+    confidence: f64,
+    summary: String,
+    details: serde_json::Value,
+    status: AlertStatus,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    created_at: Timestamp,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    updated_at: Timestamp,
+    #[serde(with = "chrono::serde::ts_microseconds_option")]
+    acknowledged_at: Option<Timestamp>,
+    acknowledged_by: Option<String>,
+    #[serde(with = "chrono::serde::ts_microseconds_option")]
+    closed_at: Option<Timestamp>,
+    escalation_level: u32,
+    #[serde(with = "chrono::serde::ts_microseconds_option")]
+    silenced_until: Option<Timestamp>,
+}
+
+impl StoredAlert {
+    /// Reads a snapshot.
+    pub(super) fn parse(snapshot: &str) -> Result<Alert> {
+        let stored: Self = serde_json::from_str(snapshot).map_err(|error| Error::Corrupt { what: "an alert", source: error.into() })?;
+        Ok(stored.into())
+    }
+}
+
+impl From<StoredAlert> for Alert {
+    fn from(stored: StoredAlert) -> Self {
+        Self {
+            tenant_id: stored.tenant_id,
+            alert_id: stored.alert_id,
+            fingerprint: stored.fingerprint,
+            device_id: stored.device_id,
+            site_id: stored.site_id,
+            alert_type: stored.alert_type,
+            rule_id: stored.rule_id,
+            severity: stored.severity,
+            confidence: stored.confidence,
+            summary: stored.summary,
+            details: stored.details,
+            status: stored.status,
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
+            acknowledged_at: stored.acknowledged_at,
+            acknowledged_by: stored.acknowledged_by,
+            closed_at: stored.closed_at,
+            escalation_level: stored.escalation_level,
+            silenced_until: stored.silenced_until,
+        }
+    }
+}
+
+/// An event to append: what the columns `event_…` of `alerts` take.
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    event_id: EventId,
+    event_at: i64,
+    origin_at: Option<i64>,
+    trace: Option<&'a TraceParent>,
+}
+
+impl<'a> Event<'a> {
+    fn new(at: Timestamp, cause: &'a Cause) -> Self {
+        Self { event_id: EventId::generate(), event_at: micros(at), origin_at: cause.origin_at.map(micros), trace: cause.trace.as_ref() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Open<'a> {
+    tenant_id: &'a TenantId,
+    alert_id: AlertId,
+    fingerprint: &'a Fingerprint,
+    device_id: &'a DeviceId,
+    site_id: &'a SiteId,
+    alert_type: AlertType,
+    rule_id: Option<RuleId>,
+    severity: Severity,
+    confidence: f64,
+    summary: &'a str,
+    details: &'a serde_json::Value,
+    created_at: i64,
+    updated_at: i64,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Update<'a> {
+    tenant_id: &'a TenantId,
+    alert_id: AlertId,
+    severity: Severity,
+    summary: &'a str,
+    details: &'a serde_json::Value,
+    at: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Close<'a> {
+    tenant_id: &'a TenantId,
+    alert_id: AlertId,
+    at: i64,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+/// The changes of one round, as the arguments of its statements.
+#[derive(Debug, Default)]
+struct Round<'a> {
+    closes: Vec<Close<'a>>,
+    updates: Vec<Update<'a>>,
+    opens: Vec<Open<'a>>,
+}
+
+/// The place of a kind of change within a round.
+fn rank(change: &AlertChange) -> u8 {
+    match change {
+        AlertChange::Close { .. } => 0,
+        AlertChange::Update { .. } => 1,
+        AlertChange::Open { .. } => 2,
+    }
+}
+
+fn subject(change: &AlertChange) -> AlertId {
+    match change {
+        AlertChange::Open { alert, .. } => alert.alert_id,
+        AlertChange::Update { alert_id, .. } | AlertChange::Close { alert_id, .. } => *alert_id,
+    }
+}
+
+/// The round of each change of one list, in order: within a round a list goes from closes over updates to opens and touches an alert
+/// once, so that the round's statements do to each list what doing its changes one by one would.
+fn rounds_of(changes: &[AlertChange]) -> Vec<usize> {
+    let mut round = 0;
+    let mut last_rank = 0;
+    let mut touched: HashMap<AlertId, usize> = HashMap::new();
+    changes
+        .iter()
+        .map(|change| {
+            if rank(change) < last_rank || touched.get(&subject(change)) == Some(&round) {
+                round += 1;
+            }
+            last_rank = rank(change);
+            touched.insert(subject(change), round);
+            round
+        })
+        .collect()
+}
+
+/// Alert changes, sorted into rounds.
+#[derive(Debug, Default)]
+pub(super) struct Changes<'a> {
+    rounds: Vec<Round<'a>>,
+}
+
+impl<'a> Changes<'a> {
+    /// Adds changes that are to be done in this order; those of different calls know no order among each other.
+    pub(super) fn add(&mut self, tenant_id: &'a TenantId, changes: &'a [AlertChange]) {
+        for (change, round) in changes.iter().zip(rounds_of(changes)) {
+            while self.rounds.len() <= round {
+                self.rounds.push(Round::default());
+            }
+            self.rounds[round].add(tenant_id, change);
+        }
+    }
+
+    /// Carries them out, with their events. `now` decides which silences still hold.
+    pub(super) async fn apply(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<CommitSummary> {
+        let mut summary = CommitSummary::default();
+        for round in &self.rounds {
+            summary.closed += run(connection, CLOSE, &round.closes, now).await?;
+            summary.updated += run(connection, UPDATE, &round.updates, now).await?;
+            summary.opened += run(connection, OPEN, &round.opens, now).await?;
+        }
+        Ok(summary)
+    }
+}
+
+impl<'a> Round<'a> {
+    fn add(&mut self, tenant_id: &'a TenantId, change: &'a AlertChange) {
+        match change {
+            AlertChange::Close { alert_id, at, cause } => {
+                self.closes.push(Close { tenant_id, alert_id: *alert_id, at: micros(*at), event: Event::new(*at, cause) });
+            }
+            AlertChange::Update { alert_id, severity, summary, details, at } => {
+                self.updates.push(Update { tenant_id, alert_id: *alert_id, severity: *severity, summary, details, at: micros(*at) });
+            }
+            AlertChange::Open { alert, cause } => self.opens.push(Open {
+                tenant_id,
+                alert_id: alert.alert_id,
+                fingerprint: &alert.fingerprint,
+                device_id: &alert.device_id,
+                site_id: &alert.site_id,
+                alert_type: alert.alert_type,
+                rule_id: alert.rule_id,
+                severity: alert.severity,
+                confidence: alert.confidence,
+                summary: &alert.summary,
+                details: &alert.details,
+                created_at: micros(alert.created_at),
+                updated_at: micros(alert.updated_at),
+                event: Event::new(alert.created_at, cause),
+            }),
+        }
+    }
+}
+
+/// Runs a statement over a list; its rows are those that took effect.
+async fn run<T: Serialize>(connection: &mut SqliteConnection, sql: &'static str, list: &[T], now: Timestamp) -> Result<u64> {
+    if list.is_empty() {
+        return Ok(0);
+    }
+    let done = sqlx::query(sql).bind(to_json(list)?).bind(micros(now)).execute(connection).await?;
+    Ok(done.rows_affected())
+}
+
+const CLOSE: &str = "
+UPDATE alerts SET
+    status = 'CLOSED', closed_at = c.value ->> 'at', updated_at = c.value ->> 'at',
+    event_kind = 'CLOSED', event_id = unhex(c.value ->> 'event_id', '-'), event_at = c.value ->> 'event_at',
+    event_origin_at = c.value ->> 'origin_at', event_trace = c.value ->> 'trace'
+FROM json_each(?1) c
+WHERE alerts.tenant_id = c.value ->> 'tenant_id' AND alerts.alert_id = unhex(c.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
+
+const UPDATE: &str = "
+UPDATE alerts SET
+    severity = min(5, (u.value ->> 'severity') + alerts.raised), summary = u.value ->> 'summary', details = u.value -> 'details',
+    updated_at = u.value ->> 'at'
+FROM json_each(?1) u
+WHERE alerts.tenant_id = u.value ->> 'tenant_id' AND alerts.alert_id = unhex(u.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
+
+const OPEN: &str = "
+INSERT INTO alerts (tenant_id, alert_id, fingerprint, device_id, site_id, alert_type, rule_id, severity, confidence, summary, details,
+    status, created_at, updated_at, escalation_level, event_id, event_kind, event_at, event_origin_at, event_trace)
+SELECT o.value ->> 'tenant_id', unhex(o.value ->> 'alert_id', '-'), o.value ->> 'fingerprint', o.value ->> 'device_id',
+    o.value ->> 'site_id', o.value ->> 'alert_type', unhex(o.value ->> 'rule_id', '-'), o.value ->> 'severity',
+    CAST(o.value ->> 'confidence' AS REAL), o.value ->> 'summary', o.value -> 'details', 'OPEN', o.value ->> 'created_at',
+    o.value ->> 'updated_at', 0, unhex(o.value ->> 'event_id', '-'), 'OPEN', o.value ->> 'event_at', o.value ->> 'origin_at',
+    o.value ->> 'trace'
+FROM json_each(?1) o
+WHERE (o.value ->> 'alert_type' = 'SYSTEM_HEALTH' OR EXISTS (
+        SELECT 1 FROM devices d
+        WHERE d.tenant_id = o.value ->> 'tenant_id' AND d.device_id = o.value ->> 'device_id' AND d.lifecycle = 'ACTIVE'))
+    AND (o.value ->> 'rule_id' IS NULL OR EXISTS (
+        SELECT 1 FROM rules r
+        WHERE r.tenant_id = o.value ->> 'tenant_id' AND r.rule_id = unhex(o.value ->> 'rule_id', '-') AND r.enabled))
+    AND NOT EXISTS (
+        SELECT 1 FROM silences s
+        WHERE s.tenant_id = o.value ->> 'tenant_id' AND s.fingerprint = o.value ->> 'fingerprint' AND s.until > ?2)
+ON CONFLICT DO NOTHING";

@@ -1,0 +1,146 @@
+//! The chores of the ops worker.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_domain::alert::Alert;
+use pulse_domain::escalation::Policy;
+use pulse_domain::ids::{AlertId, EventId, TenantId};
+use sqlx::sqlite::SqliteQueryResult;
+use uuid::Uuid;
+
+use super::registry::policies;
+use super::rows::{blob, micros, to_json};
+use super::{SqliteStore, alerts};
+use crate::{OpsStore, Purged, Result, Topic};
+
+/// An alert is a candidate while some policy of its tenant has a level beyond the alert's that has come due.
+const CANDIDATES: &str = "
+SELECT snapshot FROM alert_snapshots a
+WHERE a.status = 'OPEN' AND a.alert_id > ?1 AND (a.silenced_until IS NULL OR a.silenced_until <= ?2) AND EXISTS (
+    SELECT 1 FROM policies p, json_each(p.spec, '$.levels') l
+    WHERE p.tenant_id = a.tenant_id AND p.enabled AND p.min_severity <= a.severity
+        AND l.key + 1 > a.escalation_level AND a.created_at + (l.value ->> 'after_seconds') * 1000000 <= ?2)
+ORDER BY a.alert_id LIMIT ?3";
+
+const ESCALATE: &str = "
+UPDATE alerts SET
+    escalation_level = e.value ->> 2, severity = min(5, severity + 1), raised = raised + 1, updated_at = ?2,
+    event_id = unhex(e.value ->> 3, '-'), event_kind = 'ESCALATED', event_at = ?2, event_origin_at = NULL, event_trace = NULL
+FROM json_each(?1) e
+WHERE alerts.tenant_id = e.value ->> 0 AND alerts.alert_id = unhex(e.value ->> 1, '-') AND alerts.status = 'OPEN'
+    AND alerts.escalation_level < e.value ->> 2 AND (alerts.silenced_until IS NULL OR alerts.silenced_until <= ?2)";
+
+const EXPIRE_JOBS: &str = "
+UPDATE jobs SET
+    state = CASE WHEN attempts >= ?2 THEN 'DEAD' ELSE 'PENDING' END,
+    finished_at = CASE WHEN attempts >= ?2 THEN ?1 END,
+    last_error = 'the worker did not finish within its lease',
+    lease_id = NULL,
+    lease_until = NULL
+WHERE (tenant_id, job_id) IN (
+    SELECT tenant_id, job_id FROM jobs WHERE state = 'LEASED' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?3)";
+
+const PURGE_JOBS: &str = "
+DELETE FROM jobs WHERE (tenant_id, job_id) IN (
+    SELECT tenant_id, job_id FROM jobs WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2)";
+
+const PURGE_EVENTS: &str = "
+DELETE FROM alert_events WHERE seq IN (SELECT seq FROM alert_events WHERE dispatched_at < ?1 ORDER BY dispatched_at LIMIT ?2)";
+
+const PURGE_ALERTS: &str = "
+DELETE FROM alerts WHERE (tenant_id, alert_id) IN (
+    SELECT tenant_id, alert_id FROM alerts WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+
+/// What to remove is looked for as a reader, since it passes by every device. A reading's id is at least its receipt, so a device's old
+/// readings are at the start of its range.
+const OLD_READINGS: &str = "
+SELECT json_group_array(json_array(tenant_id, device_id, reading_id)) AS keys, count(*) AS rows FROM (
+    SELECT r.tenant_id, r.device_id, r.reading_id
+    FROM device_state s
+    CROSS JOIN readings r ON r.tenant_id = s.tenant_id AND r.device_id = s.device_id AND r.reading_id < min(?1, s.evaluated_through + 1)
+    WHERE r.received_at < ?1 LIMIT ?2)";
+
+const PURGE_READINGS: &str = "
+DELETE FROM readings WHERE (tenant_id, device_id, reading_id) IN (
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+
+fn purged(done: &SqliteQueryResult, limit: u32) -> Purged {
+    Purged { rows: done.rows_affected(), more: done.rows_affected() >= u64::from(limit) }
+}
+
+#[async_trait]
+impl OpsStore for SqliteStore {
+    async fn escalation_candidates(&self, now: Timestamp, after: Option<AlertId>, limit: u32) -> Result<(Vec<Alert>, Vec<Policy>)> {
+        let rows = sqlx::query(CANDIDATES)
+            .bind(blob(&after.map_or(Uuid::nil(), |id| id.0)))
+            .bind(micros(now))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        let alerts = rows.iter().map(alerts::alert).collect::<Result<Vec<Alert>>>()?;
+        if alerts.is_empty() {
+            return Ok((alerts, Vec::new()));
+        }
+        let tenants: BTreeSet<&TenantId> = alerts.iter().map(|alert| &alert.tenant_id).collect();
+        let rows = sqlx::query(
+            "SELECT p.* FROM json_each(?1) t CROSS JOIN policies p ON p.tenant_id = t.value WHERE p.enabled
+            ORDER BY p.tenant_id, p.policy_id",
+        )
+        .bind(to_json(&tenants)?)
+        .fetch_all(&self.pool)
+        .await?;
+        let policies = rows.iter().map(policies::policy).collect::<Result<Vec<Policy>>>()?;
+        Ok((alerts, policies))
+    }
+
+    async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp) -> Result<u64> {
+        let arguments: Vec<(&TenantId, AlertId, u32, EventId)> =
+            alerts.iter().map(|(tenant_id, alert_id, level)| (tenant_id, *alert_id, *level, EventId::generate())).collect();
+        let arguments = to_json(&arguments)?;
+        let raised = {
+            let _gate = self.gate().await;
+            sqlx::query(ESCALATE).bind(arguments).bind(micros(now)).execute(&self.pool).await?.rows_affected()
+        };
+        if raised > 0 {
+            self.signal(Topic::Events);
+        }
+        Ok(raised)
+    }
+
+    async fn expire_job_leases(&self, now: Timestamp, attempts_max: u32, limit: u32) -> Result<Purged> {
+        let done = {
+            let _gate = self.gate().await;
+            sqlx::query(EXPIRE_JOBS).bind(micros(now)).bind(attempts_max).bind(limit).execute(&self.pool).await?
+        };
+        if done.rows_affected() > 0 {
+            self.signal(Topic::Jobs);
+        }
+        Ok(purged(&done, limit))
+    }
+
+    async fn purge_finished(&self, before: Timestamp, limit: u32) -> Result<Purged> {
+        let mut all = Purged::default();
+        for step in [PURGE_JOBS, PURGE_EVENTS, PURGE_ALERTS] {
+            let left = u64::from(limit).saturating_sub(all.rows);
+            let _gate = self.gate().await;
+            let done = sqlx::query(step).bind(micros(before)).bind(i64::try_from(left).unwrap_or(i64::MAX)).execute(&self.pool).await?;
+            all.rows += done.rows_affected();
+        }
+        all.more = all.rows >= u64::from(limit);
+        Ok(all)
+    }
+
+    async fn purge_readings(&self, before: Timestamp, limit: u32) -> Result<Purged> {
+        let row = sqlx::query(OLD_READINGS).bind(micros(before)).bind(limit).fetch_one(&self.pool).await?;
+        let fields = super::rows::Fields::new(&row, "old readings");
+        let (keys, found): (String, u64) = (fields.get("keys")?, fields.number("rows")?);
+        if found == 0 {
+            return Ok(Purged::default());
+        }
+        let _gate = self.gate().await;
+        let done = sqlx::query(PURGE_READINGS).bind(keys).execute(&self.pool).await?;
+        Ok(Purged { rows: done.rows_affected(), more: found >= u64::from(limit) })
+    }
+}

@@ -1,0 +1,30 @@
+//! The contract that every store keeps, run against each, and what is SQLite's own.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
+
+mod alerts;
+mod delivery;
+mod dispatch;
+mod evaluation;
+mod fixture;
+mod ingest;
+mod ops;
+mod registry;
+mod sqlite;
+mod tenants;
+
+/// A promise that holds for every store: a test for each of them. A further store is a further line.
+#[macro_export]
+macro_rules! contract {
+    ($name:ident, |$db:ident| $body:block) => {
+        mod $name {
+            use super::*;
+
+            async fn check($db: $crate::fixture::Db) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                check($crate::fixture::Db::sqlite().await).await;
+            }
+        }
+    };
+}
