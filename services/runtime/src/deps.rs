@@ -1,0 +1,54 @@
+//! What every service is given, and the wiring between store and telemetry, which do not know each other.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_domain::Timestamp;
+use pulse_store::{Backlog, SharedStore};
+use pulse_telemetry::{PoolProbe, QueueProbe, QueueSample, Telemetry};
+
+use crate::Clock;
+
+/// A service's own store, telemetry and clock.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    pub store: SharedStore,
+    pub telemetry: Telemetry,
+    pub clock: Clock,
+}
+
+impl Deps {
+    /// Wires the pool's gauges (`pulse_db_pool_*`, read from the pool at collection) and /ready's check of the database.
+    pub fn new(store: SharedStore, telemetry: Telemetry, clock: Clock) -> Self {
+        let read = |field: fn(pulse_store::PoolStatus) -> u32| {
+            let store = Arc::clone(&store);
+            move || field(store.pool())
+        };
+        telemetry.observe_pool(PoolProbe::new(read(|pool| pool.size), read(|pool| pool.idle), read(|pool| pool.max)));
+        let database = Arc::clone(&store);
+        telemetry.readiness().check("database", move || {
+            let database = Arc::clone(&database);
+            async move { database.ping().await.map_err(|error| error.to_string()) }
+        });
+        Self { store, telemetry, clock }
+    }
+
+    /// Samples the true depth of a queue and the age of its oldest entry from the store, on a task of its own until the probe is dropped.
+    pub fn queue_probe<F, Fut>(&self, name: &'static str, every: Duration, count: F) -> QueueProbe
+    where
+        F: Fn(SharedStore, Timestamp) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = pulse_store::Result<Backlog>> + Send + 'static,
+    {
+        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+        self.telemetry.queue(name, every, move || {
+            let now = clock.now();
+            let counted = count(Arc::clone(&store), now);
+            async move {
+                let backlog = counted.await?;
+                let oldest_age = backlog.oldest_at.and_then(|at| (now - at).to_std().ok()).unwrap_or_default();
+                Ok::<_, pulse_store::Error>(QueueSample { depth: backlog.depth, oldest_age })
+            }
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Serving HTTP so that no client can hold a service up: every wait for a client is bounded, and so is the number of clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use pulse_telemetry::Telemetry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+
+use crate::error::BindError;
+use crate::{Error, Shutdown};
+
+/// The longest a client may take over a request's head; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest a client may pause within a body.
+const BODY_PAUSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest a request may take in all.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections at once on one listener; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 4_096;
+/// The pause after an accept that failed, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a service is reached. `admin` none: the admin routes live on `public`.
+#[derive(Debug)]
+pub struct Listeners {
+    pub public: TcpListener,
+    pub admin: Option<TcpListener>,
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// Names the service, the address and what would be right.
+pub async fn bind(service: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError::new(service, address, source))
+}
+
+/// Serves `api` until shutdown, with the admin routes beside it or on their own listener, then lets requests under way end within `drain`.
+///
+/// # Errors
+/// [`Error::Task`] when the drain's bound was met and requests were cut.
+pub async fn serve(listeners: Listeners, telemetry: &Telemetry, api: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
+    let admin = telemetry.router();
+    match listeners.admin {
+        None => serve_one(listeners.public, api.merge(admin), shutdown, drain).await,
+        Some(listener) => {
+            let public = serve_one(listeners.public, api, shutdown.clone(), drain);
+            let (public, admin) = tokio::join!(public, serve_one(listener, admin, shutdown, drain));
+            public.and(admin)
+        }
+    }
+}
+
+async fn serve_one(listener: TcpListener, router: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
+    let router = router
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::new());
+    let connections = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        tokio::select! {
+            (stream, place) = accept(&listener, &room) => serve_connection(stream, place, router.clone(), &connections),
+            () = shutdown.triggered() => break,
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(drain, connections.shutdown())
+        .await
+        .map_err(|elapsed| Error::Task { what: "the drain of HTTP connections", source: Box::new(elapsed) })
+}
+
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let place = Arc::clone(room).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return (stream, place),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn serve_connection(stream: TcpStream, place: Option<OwnedSemaphorePermit>, router: Router, connections: &GracefulShutdown) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection cannot be set to send at once");
+    }
+    let service = TowerToHyperService::new(router);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(TokioIo::new(stream), service);
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(place);
+    });
+}

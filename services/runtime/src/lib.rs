@@ -1,0 +1,25 @@
+//! The skeleton of a service, so that each service is only what is its own: settings, signals, drain, serving HTTP with the admin routes
+//! (/health, /ready, /metrics), and the wake-or-poll cycle.
+//!
+//! Nothing here is global: `main` makes a [`Shutdown`] and one [`Deps`] per service and hands them down, so that five services share one
+//! process and tests run side by side.
+
+mod clock;
+mod cycle;
+mod deps;
+mod error;
+mod http;
+pub mod logging;
+mod settings;
+mod shutdown;
+pub mod signals;
+mod tasks;
+
+pub use clock::{Clock, ManualClock};
+pub use cycle::{CyclePlan, Progress, run_cycle};
+pub use deps::Deps;
+pub use error::{BindError, Chain, Error};
+pub use http::{Listeners, bind, serve};
+pub use settings::{ServerSettings, parse_duration};
+pub use shutdown::Shutdown;
+pub use tasks::Tasks;

@@ -1,0 +1,72 @@
+//! The tasks of a service as one: none dies unseen, and all end together.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::{Error, Shutdown};
+
+/// A service's tasks. The first that fails, panics or ends before shutdown ends the service.
+#[derive(Debug)]
+pub struct Tasks {
+    set: JoinSet<(&'static str, Result<(), Error>)>,
+    shutdown: Shutdown,
+}
+
+impl Tasks {
+    /// None yet. `shutdown` is triggered for all when one of them fails.
+    pub fn new(shutdown: Shutdown) -> Self {
+        Self { set: JoinSet::new(), shutdown }
+    }
+
+    /// Starts a task that can fail.
+    pub fn spawn<F>(&mut self, name: &'static str, task: F)
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.set.spawn(async move { (name, task.await) });
+    }
+
+    /// Starts a task that only ends at shutdown.
+    pub fn spawn_loop<F>(&mut self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.set.spawn(async move {
+            task.await;
+            (name, Ok(()))
+        });
+    }
+
+    /// Waits until all have ended. After shutdown they have `drain` to do so, then they are cut, which is an error.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn join(mut self, drain: Duration) -> Result<(), Error> {
+        let mut first = Ok(());
+        let deadline = async {
+            self.shutdown.triggered().await;
+            tokio::time::sleep(drain).await;
+        };
+        tokio::pin!(deadline);
+        loop {
+            let ended = tokio::select! {
+                ended = self.set.join_next() => ended,
+                () = &mut deadline => {
+                    self.set.shutdown().await;
+                    return first.and(Err(Error::Settings(format!("tasks were cut: they did not end within the drain of {drain:?}"))));
+                }
+            };
+            let failure = match ended {
+                None => return first,
+                Some(Ok((_, Ok(())))) if self.shutdown.is_triggered() => continue,
+                Some(Ok((what, Ok(())))) => Error::Ended { what },
+                Some(Ok((_, Err(error)))) => error,
+                Some(Err(join)) => Error::Task { what: "a task", source: Box::new(join) },
+            };
+            self.shutdown.trigger();
+            first = first.and(Err(failure));
+        }
+    }
+}

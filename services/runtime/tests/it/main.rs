@@ -1,0 +1,20 @@
+//! The runtime against the real store, real telemetry and real sockets.
+
+mod cycle;
+mod http;
+mod tasks;
+
+use std::sync::Arc;
+
+use pulse_runtime::{Clock, Deps};
+use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_telemetry::Telemetry;
+
+/// A service's dependencies on a database of its own; the folder lives as long as the test wants it.
+pub async fn deps() -> (Deps, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(&folder.path().join("pulse.db")).await.unwrap();
+    let store = sqlite.pool(PoolSettings::default()).await.unwrap();
+    let telemetry = Telemetry::builder("evaluator").namespace("pulse").env(|_| None).init().unwrap();
+    (Deps::new(Arc::new(store), telemetry, Clock::system()), folder)
+}
