@@ -1,0 +1,113 @@
+//! Messages by tenant and result. A tenant gets series of its own only once it is known to exist, so that strangers cannot make any.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use pulse_domain::ids::TenantId;
+use pulse_domain::reading::RejectReason;
+use pulse_telemetry::{BoundCounter, Counter, Telemetry};
+
+use super::{INGEST_DROPPED, INGEST_MESSAGES, INGEST_QUEUE_DEPTH};
+
+/// The label of messages whose sender's tenant is not certain. No tenant can have it: names start with a letter or a digit.
+const UNKNOWN_TENANT: &str = "_unknown";
+/// Every [`RejectReason`], and accepted.
+const RESULTS: usize = RejectReason::ALL.len() + 1;
+const ACCEPTED: usize = RejectReason::ALL.len();
+
+/// The counters of one tenant, bound when they are first needed.
+pub(crate) struct TenantMeter {
+    tenant_id: Box<str>,
+    messages: Counter,
+    bound: [OnceLock<BoundCounter>; RESULTS],
+}
+
+impl TenantMeter {
+    fn new(tenant_id: &str, messages: Counter) -> Arc<Self> {
+        Arc::new(Self { tenant_id: tenant_id.into(), messages, bound: [const { OnceLock::new() }; RESULTS] })
+    }
+
+    /// One message is durable.
+    pub(crate) fn accepted(&self) {
+        self.handle(ACCEPTED).add(1);
+    }
+
+    /// Some messages were refused.
+    pub(crate) fn rejected(&self, reason: RejectReason, count: u64) {
+        self.handle(reason as usize).add(count);
+    }
+
+    fn handle(&self, result: usize) -> &BoundCounter {
+        self.bound[result].get_or_init(|| {
+            let label = RejectReason::ALL.get(result).map_or_else(|| "accepted".to_owned(), |reason| reason.as_str().to_ascii_lowercase());
+            self.messages.bind(&[("tenant_id", &self.tenant_id), ("result", &label)])
+        })
+    }
+}
+
+impl std::fmt::Debug for TenantMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TenantMeter({})", self.tenant_id)
+    }
+}
+
+/// The handles of the ingest doors.
+#[derive(Debug)]
+pub(crate) struct IngestMetrics {
+    messages: Counter,
+    unknown: Arc<TenantMeter>,
+    tenants: RwLock<HashMap<TenantId, Arc<TenantMeter>>>,
+    dropped: BoundCounter,
+    telemetry: Telemetry,
+}
+
+impl IngestMetrics {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        let messages = telemetry.counter(&INGEST_MESSAGES);
+        let unknown = TenantMeter::new(UNKNOWN_TENANT, messages.clone());
+        for reason in RejectReason::ALL {
+            unknown.rejected(reason, 0);
+        }
+        let dropped = telemetry.counter(&INGEST_DROPPED).bind(&[]);
+        Self { messages, unknown, tenants: RwLock::default(), dropped, telemetry: telemetry.clone() }
+    }
+
+    /// The meter of a tenant that is known to exist; its `accepted` shows from now on.
+    pub(crate) fn tenant(&self, tenant_id: &TenantId) -> Arc<TenantMeter> {
+        if let Some(known) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant_id) {
+            return Arc::clone(known);
+        }
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let meter = tenants.entry(tenant_id.clone()).or_insert_with(|| TenantMeter::new(tenant_id.as_str(), self.messages.clone()));
+        meter.handle(ACCEPTED).add(0);
+        Arc::clone(meter)
+    }
+
+    /// The meter of senders whose tenant is not certain.
+    pub(crate) fn unknown(&self) -> &Arc<TenantMeter> {
+        &self.unknown
+    }
+
+    /// Readings refused because the queue was full.
+    pub(crate) fn dropped(&self, readings: u64) {
+        self.dropped.add(readings);
+    }
+
+    /// Shows the queue's depth, read at each collection.
+    pub(crate) fn observe_depth(&self, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.telemetry.observe(&INGEST_QUEUE_DEPTH, &[], read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place() {
+        for (place, reason) in RejectReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+        assert!(TenantId::parse(UNKNOWN_TENANT).is_err(), "no tenant can have this label");
+    }
+}
