@@ -1,0 +1,128 @@
+//! One cycle: claim the devices that are due, judge them in memory, commit what that changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use pulse_domain::evaluation::{DeviceOutcome, DueDevice, JudgeClock, judge};
+use pulse_domain::ids::{LeaseId, TenantId};
+use pulse_runtime::{Clock, Deps, Progress};
+use pulse_store::{Claim, CommitSummary, SharedStore};
+
+use crate::Settings;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::rules::{BatchRules, RuleCache};
+
+/// An instance of ingest that has not reported for this long is gone; it reports about once a second.
+const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// Devices judged before other tasks get their turn: well under a millisecond.
+const JUDGED_AT_A_STRETCH: usize = 256;
+/// How often a commit is tried while the database is not available, and the wait between: cheaper than to wait for the lease to pass.
+const COMMIT_TRIES: u32 = 3;
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a cycle works with.
+#[derive(Debug)]
+pub(crate) struct Evaluator {
+    store: SharedStore,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    pace: Pace,
+    rules: RuleCache,
+}
+
+/// A judged batch.
+#[derive(Debug, Default)]
+struct Judged {
+    outcomes: Vec<DeviceOutcome>,
+    /// By tenant, so that what the store did not carry out is shared among them in a fixed order.
+    opened: BTreeMap<TenantId, u64>,
+}
+
+impl Evaluator {
+    pub(crate) fn new(deps: &Deps, settings: Settings, metrics: Metrics, pace: Pace) -> Self {
+        let (store, clock) = (SharedStore::clone(&deps.store), deps.clock.clone());
+        Self { rules: RuleCache::new(SharedStore::clone(&store)), store, clock, settings, metrics, pace }
+    }
+
+    /// Idempotent: what a cycle that failed had claimed is judged again once its lease has passed.
+    pub(crate) async fn step(&self) -> pulse_store::Result<Progress> {
+        let _under_way = self.pace.cycle();
+        let now = self.clock.now();
+        // Asked before the claim, so that whatever is durable by then is among the readings claimed.
+        let ingest = self.store.ingest_progress(now, INGEST_ALIVE_WITHIN).await?;
+        let claim = Claim { now, limit: self.settings.batch_size, lease: self.settings.lease };
+        let batch = self.store.claim_due_devices(claim, self.settings.readings_max).await?;
+        if batch.devices.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        let rules = self.rules.of(&batch.rules).await?;
+        let clock = JudgeClock { now, ingest, stale_after: self.settings.heartbeat_stale };
+        let judged = self.judge(&batch.devices, &rules, &clock).await;
+        let summary = self.commit(batch.lease, &judged.outcomes).await?;
+        self.count_opened(&judged.opened, summary.opened);
+        self.metrics.leases_lost.add(summary.lost);
+        tracing::debug!(devices = batch.devices.len(), opened = summary.opened, closed = summary.closed, lost = summary.lost, "evaluated");
+        let full = batch.devices.len() >= self.settings.batch_size as usize;
+        Ok(if full || batch.devices.iter().any(|device| device.has_more) { Progress::More } else { Progress::Idle })
+    }
+
+    async fn judge(&self, devices: &[DueDevice], rules: &BatchRules, clock: &JudgeClock) -> Judged {
+        let mut judged = Judged { outcomes: Vec::with_capacity(devices.len()), opened: BTreeMap::new() };
+        let mut tallies: HashMap<&TenantId, Tally> = HashMap::new();
+        for stretch in devices.chunks(JUDGED_AT_A_STRETCH) {
+            for device in stretch {
+                let tenant_id = &device.key.tenant_id;
+                let tally = tallies.entry(tenant_id).or_default();
+                let Some(rules) = rules.get(tenant_id) else {
+                    tally.errors += 1;
+                    continue;
+                };
+                let judgement = judge(device, &rules.set, clock);
+                tally.evaluated += judgement.rules_evaluated;
+                tally.opened += judgement.opened;
+                judged.outcomes.push(judgement.outcome);
+            }
+            tokio::task::yield_now().await;
+        }
+        for (tenant_id, tally) in tallies {
+            let metrics = self.metrics.tenant(tenant_id);
+            metrics.rules_evaluated.add(tally.evaluated);
+            metrics.evaluation_errors.add(tally.errors + rules.get(tenant_id).map_or(0, |rules| rules.invalid));
+            if tally.opened > 0 {
+                judged.opened.insert(tenant_id.clone(), tally.opened);
+            }
+        }
+        judged
+    }
+
+    /// A commit whose answer was lost finds its leases given back and changes nothing.
+    async fn commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
+        for _ in 1..COMMIT_TRIES {
+            match self.store.commit_evaluation(lease, outcomes, self.clock.now()).await {
+                Err(error) if error.is_transient() => tokio::time::sleep(COMMIT_PAUSE).await,
+                done => return done,
+            }
+        }
+        self.store.commit_evaluation(lease, outcomes, self.clock.now()).await
+    }
+
+    /// Counts the alerts that did open. Which of a batch did not (a lease was lost, a rule deleted, a silence set meanwhile) the store does
+    /// not say: then the sum is right and the split between tenants is what the judgements leave.
+    fn count_opened(&self, judged: &BTreeMap<TenantId, u64>, mut opened: u64) {
+        for (tenant_id, count) in judged {
+            let count = opened.min(*count);
+            self.metrics.tenant(tenant_id).alerts_created.add(count);
+            opened -= count;
+        }
+    }
+}
+
+/// What judging one tenant's devices came to.
+#[derive(Debug, Default)]
+struct Tally {
+    evaluated: u64,
+    opened: u64,
+    errors: u64,
+}

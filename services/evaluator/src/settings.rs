@@ -1,0 +1,186 @@
+//! What can be set, and whether it fits together.
+
+use std::time::Duration;
+
+use pulse_runtime::{CyclePlan, Error, parse_duration};
+
+use crate::OPERATION;
+
+/// The most devices one claim may take, and readings of one device: a batch must fit into memory, and its commit well into a lease.
+const BATCH_MAX: u32 = 20_000;
+const READINGS_MAX: u32 = 1_000;
+/// Shorter than this, a message on its way is silence.
+const STALE_MIN: Duration = Duration::from_secs(1);
+
+/// The evaluator's settings. Names carry the service's, so that all services can be set on one command line.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[group(id = "evaluator")]
+pub struct Settings {
+    /// Devices judged in one cycle, at the most
+    #[arg(
+        id = "evaluator_batch_size",
+        long = "evaluator-batch-size",
+        env = "PULSE_EVALUATOR_BATCH_SIZE",
+        value_name = "DEVICES",
+        default_value_t = 2_000
+    )]
+    pub batch_size: u32,
+
+    /// Readings of one device judged in one cycle, at the most; the others wait for the next
+    #[arg(
+        id = "evaluator_readings_max",
+        long = "evaluator-readings-max",
+        env = "PULSE_EVALUATOR_READINGS_MAX",
+        value_name = "READINGS",
+        default_value_t = 32
+    )]
+    pub readings_max: u32,
+
+    /// The longest wait for a wake-up before looking for devices that are due: heartbeat timers ring at most this late
+    #[arg(id = "evaluator_poll", long = "evaluator-poll", env = "PULSE_EVALUATOR_POLL", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "1s")]
+    pub poll: Duration,
+
+    /// The pause between cycles that readings wake: batches form meanwhile, and ingest has the database to itself
+    #[arg(id = "evaluator_min_interval", long = "evaluator-min-interval", env = "PULSE_EVALUATOR_MIN_INTERVAL", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "50ms")]
+    pub min_interval: Duration,
+
+    /// How long claimed devices are kept from other evaluators; after a crash they wait this long
+    #[arg(id = "evaluator_lease", long = "evaluator-lease", env = "PULSE_EVALUATOR_LEASE", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "30s")]
+    pub lease: Duration,
+
+    /// The longest a cycle may take; less than the lease
+    #[arg(id = "evaluator_cycle_deadline", long = "evaluator-cycle-deadline", env = "PULSE_EVALUATOR_CYCLE_DEADLINE",
+          value_name = "DURATION", value_parser = parse_duration, default_value = "20s")]
+    pub cycle_deadline: Duration,
+
+    /// The longest wait after errors; the first is 100 ms, each further one doubles
+    #[arg(id = "evaluator_backoff_max", long = "evaluator-backoff-max", env = "PULSE_EVALUATOR_BACKOFF_MAX", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "10s")]
+    pub backoff_max: Duration,
+
+    /// How often the devices that are due are counted for the queue's gauges
+    #[arg(id = "evaluator_probe_every", long = "evaluator-probe-every", env = "PULSE_EVALUATOR_PROBE_EVERY", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "5s")]
+    pub probe_every: Duration,
+
+    /// How long work under way may take to end at shutdown
+    #[arg(id = "evaluator_drain", long = "evaluator-drain", env = "PULSE_EVALUATOR_DRAIN", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "8s")]
+    pub drain: Duration,
+
+    /// A device is ONLINE while its last message is at most this old, and STALE after that
+    #[arg(id = "heartbeat_stale", long = "heartbeat-stale", env = "PULSE_HEARTBEAT_STALE", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "30s")]
+    pub heartbeat_stale: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_size: 2_000,
+            readings_max: 32,
+            poll: Duration::from_secs(1),
+            min_interval: Duration::from_millis(50),
+            lease: Duration::from_secs(30),
+            cycle_deadline: Duration::from_secs(20),
+            backoff_max: Duration::from_secs(10),
+            probe_every: Duration::from_secs(5),
+            drain: Duration::from_secs(8),
+            heartbeat_stale: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the service can run with them; called by [`crate::run`].
+    ///
+    /// # Errors
+    /// Names the setting, what it is and what would be right.
+    pub fn validate(&self) -> Result<(), Error> {
+        let counts =
+            [("PULSE_EVALUATOR_BATCH_SIZE", self.batch_size, BATCH_MAX), ("PULSE_EVALUATOR_READINGS_MAX", self.readings_max, READINGS_MAX)];
+        if let Some((name, count, max)) = counts.iter().find(|(_, count, max)| !(1..=*max).contains(count)) {
+            return Err(Error::Settings(format!("{name} must be from 1 to {max}, it is {count}")));
+        }
+        let waits = [
+            ("PULSE_EVALUATOR_POLL", self.poll),
+            ("PULSE_EVALUATOR_CYCLE_DEADLINE", self.cycle_deadline),
+            ("PULSE_EVALUATOR_BACKOFF_MAX", self.backoff_max),
+            ("PULSE_EVALUATOR_PROBE_EVERY", self.probe_every),
+            ("PULSE_EVALUATOR_DRAIN", self.drain),
+        ];
+        if let Some((name, _)) = waits.iter().find(|(_, wait)| wait.is_zero()) {
+            return Err(Error::Settings(format!("{name} must be more than 0, for example 1s")));
+        }
+        if self.cycle_deadline >= self.lease {
+            let (deadline, lease) = (self.cycle_deadline, self.lease);
+            let text = format!("PULSE_EVALUATOR_CYCLE_DEADLINE must be less than PULSE_EVALUATOR_LEASE ({lease:?}), it is {deadline:?}");
+            return Err(Error::Settings(text));
+        }
+        if self.min_interval > self.poll {
+            let (interval, poll) = (self.min_interval, self.poll);
+            let text = format!("PULSE_EVALUATOR_MIN_INTERVAL must be at most PULSE_EVALUATOR_POLL ({poll:?}), it is {interval:?}");
+            return Err(Error::Settings(text));
+        }
+        if self.heartbeat_stale < STALE_MIN {
+            return Err(Error::Settings(format!("PULSE_HEARTBEAT_STALE must be at least {STALE_MIN:?}, it is {:?}", self.heartbeat_stale)));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn plan(&self) -> CyclePlan {
+        CyclePlan { name: OPERATION, poll: self.poll, deadline: self.cycle_deadline, backoff_max: self.backoff_max }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn the_command_lines_defaults_are_the_defaults_and_hold() {
+        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
+        assert_eq!(parsed, Settings::default());
+        parsed.validate().unwrap();
+    }
+
+    #[test]
+    fn flags_are_read_and_a_wrong_one_says_what_would_be_right() {
+        let parsed = Command::try_parse_from(["pulse", "--evaluator-batch-size", "7", "--heartbeat-stale", "2m"]).unwrap().settings;
+        assert_eq!((parsed.batch_size, parsed.heartbeat_stale), (7, Duration::from_secs(120)));
+        let error = Command::try_parse_from(["pulse", "--evaluator-poll", "soon"]).unwrap_err().to_string();
+        assert!(error.contains("--evaluator-poll") && error.contains("soon"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let good = Settings::default();
+        let zero = Duration::ZERO;
+        for (settings, says) in [
+            (Settings { batch_size: 0, ..good.clone() }, "PULSE_EVALUATOR_BATCH_SIZE must be from 1 to 20000, it is 0"),
+            (Settings { readings_max: 1_001, ..good.clone() }, "PULSE_EVALUATOR_READINGS_MAX must be from 1 to 1000, it is 1001"),
+            (Settings { poll: zero, ..good.clone() }, "PULSE_EVALUATOR_POLL must be more than 0"),
+            (Settings { cycle_deadline: zero, ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be more than 0"),
+            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_EVALUATOR_BACKOFF_MAX must be more than 0"),
+            (Settings { probe_every: zero, ..good.clone() }, "PULSE_EVALUATOR_PROBE_EVERY must be more than 0"),
+            (Settings { drain: zero, ..good.clone() }, "PULSE_EVALUATOR_DRAIN must be more than 0"),
+            (Settings { lease: Duration::from_secs(20), ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be less than"),
+            (Settings { min_interval: Duration::from_secs(2), ..good.clone() }, "PULSE_EVALUATOR_MIN_INTERVAL must be at most"),
+            (Settings { heartbeat_stale: zero, ..good.clone() }, "PULSE_HEARTBEAT_STALE must be at least 1s, it is 0ns"),
+        ] {
+            let error = settings.validate().unwrap_err().to_string();
+            assert!(error.starts_with(says), "{error}");
+        }
+        Settings { min_interval: zero, ..good }.validate().unwrap();
+    }
+}
