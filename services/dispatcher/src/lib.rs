@@ -1,0 +1,61 @@
+//! The dispatcher: decides who hears of it. It takes every alert event off the queue, however old and however many, asks the tenant's
+//! routes who wants it, and leaves a job for each.
+//!
+//! The decision is a pure function (`pulse_domain::route::select`, and `commit` here); the promises are the store's: an event is claimed
+//! under a lease, its jobs and its leaving the queue are one transaction, and a job is unique per tenant, event and route. Any number of
+//! dispatchers may run beside each other.
+
+mod commit;
+mod cycle;
+pub mod metrics;
+mod settings;
+
+use std::sync::Arc;
+
+use pulse_runtime::{CyclePlan, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
+use pulse_store::Topic;
+
+pub use settings::Settings;
+
+use crate::cycle::Dispatcher;
+use crate::metrics::Metrics;
+
+/// The label `queue_name` of the events that wait for the dispatcher.
+pub const QUEUE_NAME: &str = "pending_alerts";
+/// The label `operation` of one claim, decision and commit.
+pub const OPERATION: &str = "dispatch_cycle";
+
+/// Dispatches until shutdown, and serves the admin routes on `listeners`.
+///
+/// # Errors
+/// [`Error::Settings`] before anything is started; afterwards the error of the first task that failed or ended on its own.
+pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown: Shutdown) -> Result<(), Error> {
+    settings.validate()?;
+    let shutdown = shutdown.child();
+    let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.dispatch_backlog(now).await });
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn("the admin server", {
+        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
+        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
+    });
+    tasks.spawn_loop(OPERATION, dispatch(deps, settings.clone(), shutdown));
+    tasks.join(settings.drain).await
+}
+
+async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
+    let plan = CyclePlan { name: OPERATION, poll: settings.poll, deadline: settings.step_deadline(), backoff_max: settings.backoff_max };
+    let operation = deps.telemetry.operation(OPERATION);
+    let wake = deps.store.wake(Topic::Events);
+    let dispatcher = Arc::new(Dispatcher {
+        store: Arc::clone(&deps.store),
+        clock: deps.clock.clone(),
+        metrics: Metrics::new(&deps.telemetry),
+        batch: settings.batch,
+        lease: settings.lease,
+    });
+    run_cycle(plan, &deps, operation, Some(wake), shutdown, move || {
+        let dispatcher = Arc::clone(&dispatcher);
+        async move { dispatcher.step().await }
+    })
+    .await;
+}

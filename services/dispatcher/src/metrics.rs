@@ -1,0 +1,61 @@
+//! What the dispatcher counts. `pulse_queue_*` and `pulse_processing_*` come with the kit.
+
+use pulse_store::DispatchSummary;
+use pulse_telemetry::{BoundCounter, Definition, Telemetry};
+
+use crate::commit::Outcomes;
+
+/// Events taken off the queue.
+pub const EVENTS: Definition = Definition::counter(
+    "pulse_dispatcher_events_total",
+    "{event}",
+    "Alert events taken off the queue, by what became of them: routed (at least one job) or unrouted (no route wants it).",
+    &["result"],
+);
+/// Jobs made.
+pub const JOBS: Definition = Definition::counter(
+    "pulse_dispatcher_jobs_created_total",
+    "{job}",
+    "Delivery jobs made from alert events; a job that was there already does not count.",
+    &[],
+);
+/// Claims that came to nothing.
+pub const LEASES_LOST: Definition = Definition::counter(
+    "pulse_dispatcher_leases_lost_total",
+    "{event}",
+    "Alert events whose lease had passed when they were to be committed: another dispatcher has them. More than a few mean that steps take too long.",
+    &[],
+);
+
+/// All of them.
+pub const DEFINITIONS: &[&Definition] = &[&EVENTS, &JOBS, &LEASES_LOST];
+
+/// Handles, bound once.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    routed: BoundCounter,
+    unrouted: BoundCounter,
+    jobs: BoundCounter,
+    leases_lost: BoundCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        let events = telemetry.counter(&EVENTS);
+        Self {
+            routed: events.bind(&[("result", "routed")]),
+            unrouted: events.bind(&[("result", "unrouted")]),
+            jobs: telemetry.counter(&JOBS).bind(&[]),
+            leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
+        }
+    }
+
+    /// Counts what the store did. Which events were lost it does not say: then the sum is right and the split is what the plan leaves.
+    pub(crate) fn committed(&self, planned: Outcomes, done: DispatchSummary) {
+        let routed = planned.routed.min(done.dispatched);
+        self.routed.add(routed);
+        self.unrouted.add(done.dispatched - routed);
+        self.jobs.add(done.jobs);
+        self.leases_lost.add(done.lost);
+    }
+}

@@ -1,0 +1,140 @@
+//! What can be set, and whether it fits together.
+
+use std::time::Duration;
+
+use pulse_runtime::{Error, parse_duration};
+
+/// The most events one claim may take: a commit must fit well into a lease.
+const BATCH_MAX: u32 = 10_000;
+/// A lease is this many steps long, so that clocks which differ a little between machines take nothing from a dispatcher at work.
+const STEPS_PER_LEASE: u32 = 3;
+/// Shorter leases would pass while a busy database answers.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+
+/// The dispatcher's settings. Names carry the service's, so that all services can be set on one command line.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[group(id = "dispatcher")]
+pub struct Settings {
+    /// Events taken in one claim
+    #[arg(
+        id = "dispatcher_batch",
+        long = "dispatcher-batch",
+        env = "PULSE_DISPATCHER_BATCH",
+        value_name = "EVENTS",
+        default_value_t = 500
+    )]
+    pub batch: u32,
+
+    /// How long claimed events are kept from other dispatchers; after a crash they wait this long
+    #[arg(id = "dispatcher_lease", long = "dispatcher-lease", env = "PULSE_DISPATCHER_LEASE", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "30s")]
+    pub lease: Duration,
+
+    /// The longest wait for a wake-up before looking for events
+    #[arg(id = "dispatcher_poll", long = "dispatcher-poll", env = "PULSE_DISPATCHER_POLL", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "1s")]
+    pub poll: Duration,
+
+    /// The longest wait after errors; the first is 100 ms, each further one doubles
+    #[arg(id = "dispatcher_backoff_max", long = "dispatcher-backoff-max", env = "PULSE_DISPATCHER_BACKOFF_MAX", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "10s")]
+    pub backoff_max: Duration,
+
+    /// How often the queue is counted for its gauges
+    #[arg(id = "dispatcher_probe_every", long = "dispatcher-probe-every", env = "PULSE_DISPATCHER_PROBE_EVERY", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "5s")]
+    pub probe_every: Duration,
+
+    /// How long work under way may take to end at shutdown
+    #[arg(id = "dispatcher_drain", long = "dispatcher-drain", env = "PULSE_DISPATCHER_DRAIN", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "8s")]
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            lease: Duration::from_secs(30),
+            poll: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(10),
+            probe_every: Duration::from_secs(5),
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the service can run with them; called by [`crate::run`].
+    ///
+    /// # Errors
+    /// Names the setting, what it is and what would be right.
+    pub fn validate(&self) -> Result<(), Error> {
+        if !(1..=BATCH_MAX).contains(&self.batch) {
+            return Err(Error::Settings(format!("PULSE_DISPATCHER_BATCH must be from 1 to {BATCH_MAX}, it is {}", self.batch)));
+        }
+        if self.lease < LEASE_MIN {
+            return Err(Error::Settings(format!("PULSE_DISPATCHER_LEASE must be at least {LEASE_MIN:?}, it is {:?}", self.lease)));
+        }
+        let waits = [
+            ("PULSE_DISPATCHER_POLL", self.poll),
+            ("PULSE_DISPATCHER_BACKOFF_MAX", self.backoff_max),
+            ("PULSE_DISPATCHER_PROBE_EVERY", self.probe_every),
+            ("PULSE_DISPATCHER_DRAIN", self.drain),
+        ];
+        match waits.iter().find(|(_, wait)| wait.is_zero()) {
+            Some((name, _)) => Err(Error::Settings(format!("{name} must be more than 0, for example 1s"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The longest a step may take: well within its lease, as what it claimed is others' afterwards.
+    pub(crate) fn step_deadline(&self) -> Duration {
+        self.lease / STEPS_PER_LEASE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn the_command_lines_defaults_are_the_defaults_and_hold() {
+        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
+        assert_eq!(parsed, Settings::default());
+        parsed.validate().unwrap();
+    }
+
+    #[test]
+    fn flags_are_read_and_a_wrong_one_says_what_would_be_right() {
+        let parsed = Command::try_parse_from(["pulse", "--dispatcher-batch", "7", "--dispatcher-lease", "2m"]).unwrap().settings;
+        assert_eq!((parsed.batch, parsed.lease), (7, Duration::from_secs(120)));
+        let error = Command::try_parse_from(["pulse", "--dispatcher-poll", "soon"]).unwrap_err().to_string();
+        assert!(error.contains("--dispatcher-poll") && error.contains("soon"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let good = Settings::default();
+        let zero = Duration::ZERO;
+        for (settings, name) in [
+            (Settings { batch: 0, ..good.clone() }, "PULSE_DISPATCHER_BATCH must be from 1 to 10000, it is 0"),
+            (Settings { batch: 10_001, ..good.clone() }, "PULSE_DISPATCHER_BATCH must be from 1 to 10000, it is 10001"),
+            (Settings { lease: Duration::from_millis(999), ..good.clone() }, "PULSE_DISPATCHER_LEASE must be at least 1s, it is 999ms"),
+            (Settings { poll: zero, ..good.clone() }, "PULSE_DISPATCHER_POLL must be more than 0"),
+            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_DISPATCHER_BACKOFF_MAX must be more than 0"),
+            (Settings { probe_every: zero, ..good.clone() }, "PULSE_DISPATCHER_PROBE_EVERY must be more than 0"),
+            (Settings { drain: zero, ..good }, "PULSE_DISPATCHER_DRAIN must be more than 0"),
+        ] {
+            let error = settings.validate().unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}
