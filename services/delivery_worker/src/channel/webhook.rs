@@ -1,0 +1,167 @@
+//! Webhooks: a POST of the job's JSON, signed by Standard Webhooks (<https://www.standardwebhooks.com>).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pulse_domain::job::Failure;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Channel, Message, parse_url, to_bytes};
+use crate::failure;
+use crate::http::{Http, Post};
+
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// How a signing secret begins.
+const SECRET_PREFIX: &str = "whsec_";
+/// How many bytes a signing secret has, by the standard.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// What Pulse or HTTP itself sets: an integration's own headers may not.
+const RESERVED: [&str; 17] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+/// The whole family belongs to the standard.
+const RESERVED_PREFIX: &str = "webhook-";
+
+/// One webhook.
+pub(crate) struct Webhook<'a> {
+    pub(crate) http: &'a Http,
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a BTreeMap<String, String>,
+    pub(crate) signing_secret: Option<&'a str>,
+}
+
+#[async_trait]
+impl Channel for Webhook<'_> {
+    async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure> {
+        self.http.post(self.post(message)?).await
+    }
+}
+
+impl Webhook<'_> {
+    fn post(&self, message: &Message<'_>) -> Result<Post, Failure> {
+        let body = to_bytes(&message.job.payload);
+        let mut headers = message.headers()?;
+        add_own(&mut headers, self.headers)?;
+        let timestamp = message.at.timestamp();
+        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+        if let Some(secret) = self.signing_secret {
+            headers.insert(WEBHOOK_SIGNATURE, sign(secret, &message.id(), timestamp, &body)?);
+        }
+        let secrets = self.headers.values().cloned().chain(self.signing_secret.map(str::to_owned)).collect();
+        Ok(Post { url: parse_url(self.url)?, headers, body, secrets })
+    }
+}
+
+/// The integration's own headers.
+fn add_own(headers: &mut HeaderMap, own: &BTreeMap<String, String>) -> Result<(), Failure> {
+    for (name, value) in own {
+        let Ok(parsed) = HeaderName::try_from(name) else {
+            return Err(failure::config(format!("the integration's header {name:?} is no header name: rename it and replay the job")));
+        };
+        if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with(RESERVED_PREFIX) {
+            return Err(failure::config(format!("the integration's header {parsed} is set by Pulse itself: remove it and replay the job")));
+        }
+        let Ok(mut value) = HeaderValue::try_from(value) else {
+            return Err(failure::config(format!(
+                "the value of the integration's header {parsed} holds characters that no header may: correct it and replay the job"
+            )));
+        };
+        value.set_sensitive(true);
+        headers.insert(parsed, value);
+    }
+    Ok(())
+}
+
+/// The signature over id, time and body.
+fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<HeaderValue, Failure> {
+    let unusable = || {
+        let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
+        failure::config(format!(
+            "the integration's signing secret must be {SECRET_PREFIX} and base64 of {least} to {most} bytes: set a new one and replay the job"
+        ))
+    };
+    let key = secret.strip_prefix(SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
+    let key = key.filter(|key| SECRET_BYTES.contains(&key.len())).ok_or_else(unusable)?;
+    let signature = standardwebhooks::Webhook::from_bytes(key).and_then(|signer| signer.sign(id, timestamp, body));
+    signature.ok().and_then(|text| HeaderValue::try_from(text).ok()).ok_or_else(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use pulse_domain::job::ErrorKind;
+
+    use super::*;
+
+    const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+    #[test]
+    fn the_signature_is_the_standards() {
+        let body = br#"{"email":"test@example.com","username":"test_user"}"#;
+        let signature = sign(SECRET, "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body).unwrap();
+        assert_eq!(signature, "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_sign_is_named_but_not_shown() {
+        for secret in [
+            "",
+            "whsec_",
+            "whsec_c2hvcnQ=",
+            "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "whsec_!!!!",
+            &format!("whsec_{}", STANDARD.encode([7; 65])),
+        ] {
+            let failure = sign(secret, "id", 0, b"{}").unwrap_err();
+            assert_eq!(failure.kind, ErrorKind::Config);
+            assert!(failure.detail.contains("signing secret must be whsec_ and base64 of 24 to 64 bytes"), "{}", failure.detail);
+            assert!(secret.len() < 7 || !failure.detail.contains(secret));
+        }
+    }
+
+    #[test]
+    fn own_headers_are_sent_but_none_that_pulse_sets() {
+        let own = |name: &str, value: &str| {
+            let mut headers = HeaderMap::new();
+            add_own(&mut headers, &[(name.to_owned(), value.to_owned())].into()).map(|()| headers)
+        };
+        assert_eq!(own("Authorization", "Bearer x").unwrap()["authorization"], "Bearer x");
+        for (name, reason) in [
+            ("Content-Type", "set by Pulse"),
+            ("HOST", "set by Pulse"),
+            ("Webhook-Id", "set by Pulse"),
+            ("webhook-anything", "set by Pulse"),
+            ("TraceParent", "set by Pulse"),
+            ("Transfer-Encoding", "set by Pulse"),
+            ("User-Agent", "set by Pulse"),
+            ("", "no header name"),
+            ("a b", "no header name"),
+            ("x\r\ny", "no header name"),
+        ] {
+            let failure = own(name, "v").unwrap_err();
+            assert!(failure.kind == ErrorKind::Config && failure.detail.contains(reason), "{name}: {}", failure.detail);
+        }
+        let failure = own("x-token", "secret\r\nvalue").unwrap_err();
+        assert!(failure.detail.contains("x-token") && !failure.detail.contains("secret"), "{}", failure.detail);
+    }
+}

@@ -1,0 +1,230 @@
+//! The one HTTP client of all deliveries: connections are kept and TLS is set up once, as a client of its own for each delivery costs
+//! fifty times the delivery.
+
+use std::time::Duration;
+
+use pulse_domain::job::Failure;
+use pulse_runtime::{Clock, Error};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+
+use crate::egress::Guard;
+use crate::egress::resolver::GuardedResolver;
+use crate::settings::Settings;
+use crate::{excerpt, failure, retry_after, tls};
+
+/// Much of the world closes idle connections after 5 s; one that is closed while we send costs a retry.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// How much of an answer's body is read: enough for a reason, and to use the connection again after the usual `ok`.
+const BODY_MAX_BYTES: usize = 4096;
+/// How long the rest of a body is waited for once the status has come.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Sends messages to where the guard lets them.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: Client,
+    guard: Guard,
+    clock: Clock,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+/// One POST.
+pub(crate) struct Post {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Never to be repeated in a failure's detail.
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Http {
+    /// # Errors
+    /// As [`tls::client_config`]; [`Error::Task`] when reqwest refuses the setup, a defect of the build.
+    pub(crate) fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let guard = Guard::new(settings.allow_http, settings.allowed_ranges.clone());
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
+            .dns_resolver(GuardedResolver::new(guard.clone()))
+            // A proxy would resolve and connect in our place, past the guard.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .http1_only()
+            .referer(false)
+            .user_agent(concat!("Pulse/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(usize::try_from(settings.concurrency.max(settings.notification_concurrency)).unwrap_or(usize::MAX))
+            .build()
+            .map_err(|source| Error::Task { what: "setting up the HTTP client", source: Box::new(source) })?;
+        Ok(Self { client, guard, clock, timeout: settings.timeout, connect_timeout: settings.connect_timeout })
+    }
+
+    /// Posts, and takes any 2xx for the receiver's acknowledgement.
+    pub(crate) async fn post(&self, post: Post) -> Result<StatusCode, Failure> {
+        self.guard.check_url(&post.url).map_err(failure::blocked)?;
+        let request = self.client.post(post.url).headers(post.headers).body(post.body);
+        let response = request.send().await.map_err(|error| failure::transport(&error, self.connect_timeout, self.timeout))?;
+        let status = response.status();
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let asked = asked.and_then(|value| retry_after::parse(value, self.clock.now()));
+        let body = beginning_of(response).await;
+        if status.is_success() { Ok(status) } else { Err(failure::answer(status, &excerpt::of(&body, &post.secrets), asked)) }
+    }
+}
+
+/// Up to [`BODY_MAX_BYTES`] of the body. The status has been heard, so whatever happens here changes nothing.
+async fn beginning_of(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = BODY_MAX_BYTES - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break;
+            }
+        }
+    };
+    // Too slow: what has come so far must do.
+    let _in_time = tokio::time::timeout(BODY_WAIT_MAX, reading).await.is_ok();
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use pulse_domain::job::ErrorKind;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn http(allowed: &str) -> Http {
+        let settings = Settings {
+            allow_http: true,
+            allowed_ranges: allowed.split_whitespace().map(|range| range.parse().unwrap()).collect(),
+            timeout: Duration::from_millis(300),
+            ..Settings::default()
+        };
+        Http::new(&settings, Clock::system()).unwrap()
+    }
+
+    /// A receiver for one connection that reads a request's head and then does as it is told.
+    async fn receiver<F: Future<Output = ()> + Send>(act: impl FnOnce(TcpStream) -> F + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            act(stream).await;
+        });
+        address.to_string()
+    }
+
+    async fn answering(answer: &'static str) -> String {
+        receiver(move |mut stream| async move { stream.write_all(answer.as_bytes()).await.unwrap() }).await
+    }
+
+    async fn post(url: &str) -> Result<StatusCode, Failure> {
+        let post =
+            Post { url: url.parse().unwrap(), headers: HeaderMap::new(), body: b"{}".to_vec(), secrets: vec!["s3cr3t-token".to_owned()] };
+        http("127.0.0.0/8").post(post).await
+    }
+
+    async fn check(url: String, kind: ErrorKind, detail: &str) {
+        let failure = post(&url).await.unwrap_err();
+        assert!(failure.kind == kind && failure.detail.contains(detail), "{url}: {failure:?}");
+        assert!(!failure.detail.contains("/secret-path"), "the address may be the secret: {failure:?}");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_never_answers_is_a_timeout() {
+        let address = receiver(|stream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
+        check(format!("http://{address}/secret-path"), ErrorKind::Timeout, "no answer within 300ms").await;
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_connection() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        check(format!("http://{address}/secret-path"), ErrorKind::Connect, "no connection: Connection refused").await;
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_no_connection() {
+        // Longer than a label may be, so that no name server is asked.
+        let url = format!("http://{}.invalid/secret-path", "x".repeat(64));
+        check(url, ErrorKind::Connect, "host name cannot be resolved").await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_is_told_from_one_that_never_was() {
+        let reset = receiver(|stream| async move { stream.set_zero_linger().unwrap() }).await;
+        check(format!("http://{reset}/secret-path"), ErrorKind::Connect, "the connection broke before an answer came").await;
+        let closed = receiver(|stream| async move { drop(stream) }).await;
+        check(format!("http://{closed}/secret-path"), ErrorKind::Connect, "the connection broke before an answer came").await;
+    }
+
+    #[tokio::test]
+    async fn plain_text_where_tls_is_spoken_is_a_tls_failure() {
+        let address = answering("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        check(format!("https://{address}/secret-path"), ErrorKind::Tls, "no secure connection").await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_is_the_servers_fault() {
+        let address = answering("SSH-2.0-OpenSSH_9.9\r\n").await;
+        check(format!("http://{address}/secret-path"), ErrorKind::Server, "not HTTP").await;
+    }
+
+    #[tokio::test]
+    async fn redirects_are_refused_and_not_followed() {
+        let address = answering("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+        check(format!("http://{address}/secret-path"), ErrorKind::Refused, "redirects (302 Found)").await;
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_why_without_our_secrets_and_when_to_come_back() {
+        let address =
+            answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 30\r\n\r\nslow down, Bearer s3cr3t-token").await;
+        let failure = post(&format!("http://{address}/")).await.unwrap_err();
+        assert_eq!((failure.kind, failure.http_status, failure.retry_after), (ErrorKind::Refused, Some(429), Some(Duration::from_secs(7))));
+        assert_eq!(failure.detail, "the receiver answered 429 Too Many Requests: slow down, Bearer [redacted]");
+    }
+
+    #[tokio::test]
+    async fn a_success_is_one_whatever_its_body_does() {
+        let endless = receiver(|mut stream| async move {
+            stream.write_all(b"HTTP/1.1 202 Accepted\r\n\r\n").await.unwrap();
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        })
+        .await;
+        assert_eq!(post(&format!("http://{endless}/")).await, Ok(StatusCode::ACCEPTED));
+        let stalled = receiver(|mut stream| async move {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        assert_eq!(post(&format!("http://{stalled}/")).await, Ok(StatusCode::OK));
+    }
+
+    #[tokio::test]
+    async fn forbidden_destinations_are_never_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"] {
+            let url = format!("http://{host}:{port}/").parse().unwrap();
+            let post = Post { url, headers: HeaderMap::new(), body: Vec::new(), secrets: Vec::new() };
+            let failure = http("10.0.0.0/8").post(post).await.unwrap_err();
+            assert!(failure.kind == ErrorKind::Blocked && failure.detail.contains("loopback"), "{host}: {failure:?}");
+        }
+        // Not blocking: whoever connected before a post returned would be waiting here.
+        let nobody = listener.into_std().unwrap().accept().unwrap_err();
+        assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    }
+}

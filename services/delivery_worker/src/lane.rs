@@ -1,0 +1,243 @@
+//! A queue's loop: claim, commit, deliver with nothing held, hand the result to the recorder. Each queue has one of its own, with places
+//! of its own, so that slow chat never starves webhooks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_domain::Timestamp;
+use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
+use pulse_runtime::{Chain, Clock, Deps, Shutdown};
+use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake};
+use pulse_telemetry::Activity;
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+
+use crate::attempt::Deliverer;
+use crate::destinations::{Destinations, Limits};
+use crate::settings::Settings;
+
+/// The first wait after a claim failed; it doubles.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest one.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// What is granted to the store and the recorder before /ready complains, over what the settings allow a delivery.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// A claimed job that waits for its place.
+#[derive(Debug)]
+struct Held {
+    lease: LeaseId,
+    /// Not to be started later: the lease could pass before the attempt is recorded.
+    start_by: Timestamp,
+    claimed: ClaimedJob,
+}
+
+/// What a claim brought, and what it was.
+struct Claimed {
+    claim: Claim,
+    result: pulse_store::Result<JobBatch>,
+}
+
+/// The loop of one queue.
+pub(crate) struct Lane {
+    store: SharedStore,
+    clock: Clock,
+    deliverer: Arc<Deliverer>,
+    recorder: mpsc::Sender<AttemptRecord>,
+    wake: Wake,
+    activity: Activity,
+    lease: Duration,
+    timeout: Duration,
+    poll: Duration,
+    drain: Duration,
+    destinations: Destinations<Held>,
+    /// The claim under way, if any. A task of its own: the store lets writers in one after the other, so a claim that only this loop
+    /// moved would keep out what this loop itself waits for.
+    claiming: JoinSet<Claimed>,
+    under_way: JoinSet<()>,
+    /// Whose place each delivery under way takes.
+    places: HashMap<Id, IntegrationId>,
+    /// Whether there may be work that has not been claimed.
+    look: bool,
+    /// No claim before this instant, after one that failed.
+    pause_until: Option<Instant>,
+    backoff: Duration,
+}
+
+impl Lane {
+    pub(crate) fn new(deps: &Deps, settings: &Settings, deliverer: Deliverer, recorder: mpsc::Sender<AttemptRecord>) -> Self {
+        let queue = deliverer.queue;
+        let limits = Limits { places: settings.places(queue), per_destination: settings.per_destination, batch: settings.batch };
+        let stuck_after = settings.poll + settings.timeout * 2 + STUCK_AFTER;
+        Self {
+            store: Arc::clone(&deps.store),
+            clock: deps.clock.clone(),
+            deliverer: Arc::new(deliverer),
+            recorder,
+            wake: deps.store.wake(Topic::Jobs),
+            activity: deps.telemetry.readiness().activity(queue.gauge_name(), stuck_after),
+            lease: settings.lease,
+            timeout: settings.timeout,
+            poll: settings.poll,
+            drain: settings.drain,
+            destinations: Destinations::new(limits),
+            claiming: JoinSet::new(),
+            under_way: JoinSet::new(),
+            places: HashMap::new(),
+            look: true,
+            pause_until: None,
+            backoff: BACKOFF_MIN,
+        }
+    }
+
+    /// Runs until shutdown, then drains: no new claims, what waits is given back, what is under way may finish.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        let mut ticks = interval(self.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.start_waiting().await;
+            self.claim();
+            tokio::select! {
+                () = shutdown.triggered() => break,
+                Some(ended) = self.under_way.join_next_with_id() => self.ended(ended),
+                Some(claimed) = self.claiming.join_next() => self.claimed(claimed),
+                () = self.wake.signalled() => self.look = true,
+                () = sleep_until(self.pause_until.unwrap_or_else(Instant::now)), if self.pause_until.is_some() => self.pause_until = None,
+                _ = ticks.tick() => self.tick().await,
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Begins the next claim, when there may be work and there is room for it.
+    fn claim(&mut self) {
+        if !self.look || self.pause_until.is_some() || !self.claiming.is_empty() {
+            return;
+        }
+        let Some(limit) = self.destinations.claim_limit() else { return };
+        // Before the look: what is signalled from now on is not lost.
+        self.wake.arm();
+        self.look = false;
+        let claim = Claim { now: self.clock.now(), limit, lease: self.lease };
+        let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.destinations.busy());
+        self.claiming.spawn(async move {
+            let timer = deliverer.metrics.claim_jobs.start();
+            let result = store.claim_jobs(deliverer.queue, claim, &busy).await;
+            match &result {
+                Ok(batch) if batch.jobs.is_empty() => timer.discard(),
+                Ok(_) => timer.success(),
+                Err(_) => timer.error(),
+            }
+            Claimed { claim, result }
+        });
+    }
+
+    fn claimed(&mut self, claimed: Result<Claimed, JoinError>) {
+        match claimed {
+            Ok(Claimed { claim, result: Ok(batch) }) => {
+                self.activity.beat();
+                self.backoff = BACKOFF_MIN;
+                // A full claim: there may be more.
+                self.look |= batch.jobs.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX);
+                self.hold(claim, batch);
+            }
+            Ok(Claimed { result: Err(error), .. }) => self.back_off(&error),
+            Err(error) => self.back_off(&error),
+        }
+    }
+
+    fn back_off(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let queue = self.deliverer.queue.as_str();
+        tracing::warn!(error = %Chain(error), queue, retry_in = ?self.backoff, "jobs could not be claimed");
+        self.look = true;
+        self.pause_until = Some(Instant::now() + self.backoff);
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    fn hold(&mut self, claim: Claim, batch: JobBatch) {
+        // Half of what the lease leaves beside the attempt itself; the other half is for recording it.
+        let start_by = claim.now + (self.lease - self.timeout) / 2;
+        for claimed in batch.jobs {
+            self.deliverer.metrics.know_tenant(&claimed.job.tenant_id);
+            self.destinations.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed });
+        }
+    }
+
+    /// Gives every free place to a job that waits; those that have waited too long go back.
+    async fn start_waiting(&mut self) {
+        let now = self.clock.now();
+        let mut overdue = Vec::new();
+        while let Some((id, held)) = self.destinations.start() {
+            if held.start_by <= now {
+                self.destinations.finish(id);
+                overdue.push(held);
+                continue;
+            }
+            let (deliverer, recorder) = (Arc::clone(&self.deliverer), self.recorder.clone());
+            let delivery = self.under_way.spawn(async move {
+                let record = deliverer.attempt(held.lease, held.claimed).await;
+                if recorder.send(record).await.is_err() {
+                    tracing::error!("the recorder is gone: an attempt was not recorded, its job comes back when its lease has passed");
+                }
+            });
+            self.places.insert(delivery.id(), id);
+        }
+        self.release(overdue).await;
+    }
+
+    /// A delivery has ended and its place is free. One that panicked is not recorded: its job comes back when its lease has passed.
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        self.activity.beat();
+        let task = match ended {
+            Ok((task, ())) => task,
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "a delivery broke off");
+                error.id()
+            }
+        };
+        if let Some(id) = self.places.remove(&task) {
+            self.look |= self.destinations.finish(id);
+        }
+    }
+
+    /// The poll: the truth, should a wake-up be lost. Jobs whose destination is too slow for them go back before their lease passes.
+    async fn tick(&mut self) {
+        self.look = true;
+        let now = self.clock.now();
+        let overdue = self.destinations.take_waiting(|held| held.start_by <= now);
+        self.release(overdue).await;
+    }
+
+    async fn drain(mut self) {
+        let deadline = Instant::now() + self.drain;
+        if let Ok(Some(Ok(Claimed { claim, result: Ok(batch) }))) = timeout_at(deadline, self.claiming.join_next()).await {
+            self.hold(claim, batch);
+        }
+        let waiting = self.destinations.take_waiting(|_| true);
+        let released = timeout_at(deadline, self.release(waiting)).await;
+        if released.is_err() {
+            tracing::warn!("waiting jobs could not be given back in time: they come back when their lease has passed");
+        }
+        while let Ok(Some(_)) = timeout_at(deadline, self.under_way.join_next()).await {}
+        if !self.under_way.is_empty() {
+            tracing::warn!(deliveries = self.under_way.len(), "deliveries were cut off: their jobs come back when their lease has passed");
+        }
+        self.under_way.shutdown().await;
+        self.activity.finish();
+    }
+
+    /// Gives jobs back unattempted, a statement a claim.
+    async fn release(&self, jobs: Vec<Held>) {
+        let mut by_lease: HashMap<LeaseId, Vec<(TenantId, JobId)>> = HashMap::new();
+        for held in jobs {
+            by_lease.entry(held.lease).or_default().push((held.claimed.job.tenant_id, held.claimed.job.job_id));
+        }
+        for (lease, jobs) in by_lease {
+            if let Err(error) = self.store.release_jobs(lease, &jobs).await {
+                tracing::warn!(error = %Chain(&error), jobs = jobs.len(), "jobs could not be given back: they come back when their lease has passed");
+            }
+        }
+    }
+}

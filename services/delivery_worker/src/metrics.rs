@@ -1,0 +1,148 @@
+//! What delivery measures of itself, bound once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pulse_domain::ids::TenantId;
+use pulse_domain::integration::Queue;
+use pulse_domain::job::ErrorKind;
+use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Definition, Operation, Telemetry};
+
+const JOBS_FAILED: Definition =
+    Definition::counter("pulse_delivery_jobs_failed_total", "{job}", "Jobs given up: dead until somebody replays them.", &["tenant_id"]);
+
+const ATTEMPTS: Definition = Definition::counter(
+    "pulse_delivery_attempts_total",
+    "{attempt}",
+    "Attempts to deliver by channel and outcome: success, or the kind of the failure.",
+    &["channel", "outcome"],
+);
+
+const ALERT_LATENCY: Definition = Definition::histogram(
+    "pulse_alert_latency_seconds",
+    "s",
+    "From the receipt of the reading to the receiver's acknowledgement of the message about it.",
+    &["channel"],
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0],
+);
+
+const IN_FLIGHT: Definition =
+    Definition::gauge("pulse_delivery_in_flight", "{attempt}", "Deliveries under way, read at collection.", &["queue_name"]);
+
+const CONCURRENCY: Definition =
+    Definition::gauge("pulse_delivery_concurrency", "{attempt}", "The most deliveries that may be under way.", &["queue_name"]);
+
+const LEASES_LOST: Definition = Definition::counter(
+    "pulse_delivery_leases_lost_total",
+    "{attempt}",
+    "Attempts that ended after their lease had passed: their jobs were left to whoever claims them next.",
+    &[],
+);
+
+/// Every metric of this service that is not the kit's.
+pub const DEFINITIONS: &[&Definition] = &[&JOBS_FAILED, &ATTEMPTS, &ALERT_LATENCY, &IN_FLIGHT, &CONCURRENCY, &LEASES_LOST];
+
+/// The label of a job whose integration is gone, so that nobody knows what channel it was.
+pub(crate) const NO_CHANNEL: &str = "none";
+const CHANNELS: [&str; 2] = ["webhook", "slack"];
+const SUCCESS: &str = "success";
+
+/// The handles of one worker, shared by its queues.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) delivery_attempt: Operation,
+    pub(crate) claim_jobs: Operation,
+    pub(crate) record_attempts: Operation,
+    pub(crate) leases_lost: BoundCounter,
+    attempts: HashMap<(&'static str, &'static str), BoundCounter>,
+    alert_latency: HashMap<&'static str, BoundHistogram>,
+    jobs_failed: Counter,
+    jobs_failed_by_tenant: Mutex<HashMap<TenantId, BoundCounter>>,
+    in_flight: [Arc<AtomicU32>; Queue::ALL.len()],
+}
+
+impl Metrics {
+    /// Binds every label set that is known beforehand, so that each shows 0 from the first scrape on.
+    pub(crate) fn new(telemetry: &Telemetry, places: impl Fn(Queue) -> u32) -> Self {
+        let attempts = telemetry.counter(&ATTEMPTS);
+        let alert_latency = telemetry.histogram(&ALERT_LATENCY);
+        let concurrency = telemetry.gauge(&CONCURRENCY);
+        let outcomes = || ErrorKind::ALL.map(ErrorKind::as_str).into_iter().chain([SUCCESS]);
+        let known = CHANNELS.iter().flat_map(|channel| outcomes().map(move |outcome| (*channel, outcome)));
+        let bound = known
+            .chain([(NO_CHANNEL, ErrorKind::Config.as_str())])
+            .map(|(channel, outcome)| ((channel, outcome), attempts.bind(&[("channel", channel), ("outcome", outcome)])))
+            .collect();
+        let in_flight: [Arc<AtomicU32>; Queue::ALL.len()] = Default::default();
+        for (queue, count) in Queue::ALL.into_iter().zip(&in_flight) {
+            let (labels, count) = ([("queue_name", queue.gauge_name())], Arc::clone(count));
+            concurrency.set(f64::from(places(queue)), &labels);
+            telemetry.observe(&IN_FLIGHT, &labels, move || f64::from(count.load(Ordering::Relaxed)));
+        }
+        Self {
+            delivery_attempt: telemetry.operation("delivery_attempt"),
+            claim_jobs: telemetry.operation("claim_jobs"),
+            record_attempts: telemetry.operation("record_attempts"),
+            leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
+            attempts: bound,
+            alert_latency: CHANNELS.map(|channel| (channel, alert_latency.bind(&[("channel", channel)]))).into(),
+            jobs_failed: telemetry.counter(&JOBS_FAILED),
+            jobs_failed_by_tenant: Mutex::default(),
+            in_flight,
+        }
+    }
+
+    /// Counts an attempt; `error` none: delivered.
+    pub(crate) fn attempted(&self, channel: &'static str, error: Option<ErrorKind>) {
+        if let Some(counter) = self.attempts.get(&(channel, error.map_or(SUCCESS, ErrorKind::as_str))) {
+            counter.add(1);
+        }
+    }
+
+    /// Records the way of a message, in seconds.
+    pub(crate) fn latency(&self, channel: &'static str, seconds: f64) {
+        if let Some(histogram) = self.alert_latency.get(channel) {
+            histogram.record(seconds);
+        }
+    }
+
+    /// Makes sure that the tenant's count of dead jobs is there, with 0 if none has died, so that the first death is seen as an increase.
+    pub(crate) fn know_tenant(&self, tenant_id: &TenantId) {
+        self.jobs_failed(tenant_id, 0);
+    }
+
+    /// Counts jobs that are dead now.
+    pub(crate) fn jobs_failed(&self, tenant_id: &TenantId, jobs: u64) {
+        let mut known = self.jobs_failed_by_tenant.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(tenant_id) {
+            Some(counter) => counter.add(jobs),
+            None => {
+                let counter = self.jobs_failed.bind(&[("tenant_id", tenant_id.as_str())]);
+                counter.add(jobs);
+                known.insert(tenant_id.clone(), counter);
+            }
+        }
+    }
+
+    /// One more delivery under way until the guard is dropped.
+    pub(crate) fn under_way(&self, queue: Queue) -> UnderWay {
+        let [integration, notification] = &self.in_flight;
+        let count = match queue {
+            Queue::Integration => integration,
+            Queue::Notification => notification,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(count))
+    }
+}
+
+/// Counts down when dropped, however the delivery ends.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<AtomicU32>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

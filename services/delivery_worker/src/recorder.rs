@@ -1,0 +1,115 @@
+//! Records finished attempts in batches: whatever has ended while the last batch was being written is the next one. So a lone attempt
+//! is recorded at once, and a thousand a second cost a few statements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulse_domain::ids::TenantId;
+use pulse_domain::job::{JobState, Verdict};
+use pulse_runtime::{Chain, Clock};
+use pulse_store::{AttemptRecord, RecordSummary, SharedStore};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+
+/// The first wait after the store was not available; it doubles.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest one.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Writes the attempts of all queues.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) store: SharedStore,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The most in one batch.
+    pub(crate) batch: usize,
+}
+
+impl Recorder {
+    /// Runs until every sender is gone and everything is written. While the store is not available nothing is taken from the channel,
+    /// which then fills and holds up the deliveries: what cannot be remembered is better not begun.
+    pub(crate) async fn run(self, mut finished: mpsc::Receiver<AttemptRecord>) {
+        let mut batch = Vec::with_capacity(self.batch);
+        while finished.recv_many(&mut batch, self.batch).await > 0 {
+            self.flush(&batch).await;
+            batch.clear();
+        }
+    }
+
+    async fn flush(&self, batch: &[AttemptRecord]) {
+        match self.record(batch).await {
+            Ok(()) => {}
+            Err(error) if batch.len() > 1 => {
+                tracing::error!(
+                    error = %Chain(&error),
+                    attempts = batch.len(),
+                    "a batch of attempts was refused, trying one by one"
+                );
+                for record in batch {
+                    self.record_alone(record).await;
+                }
+            }
+            Err(error) => lost(&batch[0], &error),
+        }
+    }
+
+    async fn record_alone(&self, record: &AttemptRecord) {
+        if let Err(error) = self.record(std::slice::from_ref(record)).await {
+            lost(record, &error);
+        }
+    }
+
+    /// Writes, waiting for the store as long as it takes. Fails only when trying again cannot help.
+    async fn record(&self, batch: &[AttemptRecord]) -> pulse_store::Result<()> {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let writing = self.store.record_attempts(batch, self.clock.now());
+            match self.metrics.record_attempts.run(writing).await {
+                Ok(summary) => {
+                    self.count(batch, summary).await;
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(error = %Chain(&error), attempts = batch.len(), retry_in = ?backoff, "attempts could not be recorded");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Counts the jobs that are dead now.
+    async fn count(&self, batch: &[AttemptRecord], summary: RecordSummary) {
+        let mut dead: HashMap<&TenantId, u64> = HashMap::new();
+        for record in batch.iter().filter(|record| record.verdict == Verdict::Dead) {
+            if summary.lost == 0 || self.is_dead(record).await {
+                *dead.entry(&record.tenant_id).or_default() += 1;
+            }
+        }
+        for (tenant_id, jobs) in dead {
+            self.metrics.jobs_failed(tenant_id, jobs);
+        }
+        if summary.lost > 0 {
+            self.metrics.leases_lost.add(summary.lost);
+            tracing::warn!(
+                attempts = summary.lost,
+                "deliveries ended after their lease had passed and may be made again: the lease is too short or the store too slow"
+            );
+        }
+    }
+
+    /// Of a batch in which some leases were lost the summary does not say which, so the store is asked.
+    async fn is_dead(&self, record: &AttemptRecord) -> bool {
+        let job = self.store.job(&record.tenant_id, record.attempt.job_id).await;
+        matches!(job, Ok(Some(job)) if job.state == JobState::Dead)
+    }
+}
+
+/// The job comes back when its lease has passed, so nothing is lost but this entry of the log.
+fn lost(record: &AttemptRecord, error: &pulse_store::Error) {
+    tracing::error!(error = %Chain(error), tenant = %record.tenant_id, job = %record.attempt.job_id, "an attempt cannot be recorded");
+}
