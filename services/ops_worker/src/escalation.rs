@@ -1,0 +1,84 @@
+//! escalation: an alert that nobody acknowledges grows louder, level by level.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_domain::alert::Alert;
+use pulse_domain::escalation::Policy;
+use pulse_domain::ids::{AlertId, TenantId};
+use pulse_runtime::{Clock, Deps, Progress};
+use pulse_store::{Result, SharedStore};
+use pulse_telemetry::BoundCounter;
+
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
+
+/// Alerts looked at in one step.
+const PAGE: u32 = 500;
+
+/// Walks the alerts that may have a level due, a page a step.
+#[derive(Debug)]
+pub(crate) struct Escalation {
+    store: SharedStore,
+    clock: Clock,
+    every: Duration,
+    escalated: BoundCounter,
+    /// The last alert of the page before; none: from the start.
+    after: Mutex<Option<AlertId>>,
+}
+
+impl Escalation {
+    pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Metrics) -> Self {
+        Self {
+            store: SharedStore::clone(&deps.store),
+            clock: deps.clock.clone(),
+            every: settings.escalation_interval,
+            escalated: metrics.escalated.clone(),
+            after: Mutex::new(None),
+        }
+    }
+}
+
+#[async_trait]
+impl SubWorker for Escalation {
+    fn plan(&self) -> Plan {
+        Plan { name: "escalation", every: self.every, deadline: STORE_DEADLINE }
+    }
+
+    /// One page. After an error the walk begins anew, so that a page that cannot be read does not keep others from being looked at.
+    async fn step(&self) -> Result<Progress> {
+        let now = self.clock.now();
+        let after = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (alerts, policies) = self.store.escalation_candidates(now, after, PAGE).await?;
+        let due = due(&alerts, &policies, now);
+        if !due.is_empty() {
+            let raised = self.store.escalate(&due, now).await?;
+            self.escalated.add(raised);
+            tracing::info!(alerts = raised, "alerts escalated");
+        }
+        if u32::try_from(alerts.len()).is_ok_and(|found| found < PAGE) {
+            return Ok(Progress::Idle);
+        }
+        *self.after.lock().unwrap_or_else(PoisonError::into_inner) = alerts.last().map(|alert| alert.alert_id);
+        Ok(Progress::More)
+    }
+}
+
+/// The alerts that a level has come due for: the highest over the policies of their tenant.
+fn due(alerts: &[Alert], policies: &[Policy], now: Timestamp) -> Vec<(TenantId, AlertId, u32)> {
+    let mut by_tenant: HashMap<&TenantId, Vec<&Policy>> = HashMap::new();
+    for policy in policies {
+        by_tenant.entry(&policy.tenant_id).or_default().push(policy);
+    }
+    alerts
+        .iter()
+        .filter_map(|alert| {
+            let level = by_tenant.get(&alert.tenant_id)?.iter().filter_map(|policy| policy.spec.due_level(alert, now)).max()?;
+            Some((alert.tenant_id.clone(), alert.alert_id, level))
+        })
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! health_monitor: asks each service how it is, and tells people through an alert like any other.
+
+mod check;
+mod finding;
+mod streak;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_domain::alert::{AlertChange, Cause, Fingerprint};
+use pulse_domain::ids::{DeviceId, SiteId, TenantId};
+use pulse_runtime::{Clock, Deps, Error, Progress};
+use pulse_store::{Result, SharedStore};
+
+pub(crate) use check::CheckError;
+
+use self::check::Checker;
+use self::finding::Finding;
+use self::streak::{Streak, Verdict};
+use crate::metrics::{SystemAlertMetrics, TargetMetrics};
+use crate::settings::Settings;
+use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
+use crate::{SYSTEM_TENANT, WatchTarget};
+
+/// The site of SYSTEM_HEALTH alerts.
+const SYSTEM_SITE: &str = "pulse";
+
+/// Watches services. What is open is asked of the store each time, so that a restart, a replica or a hand on the alert confuses nothing.
+pub(crate) struct HealthMonitor {
+    store: SharedStore,
+    clock: Clock,
+    every: Duration,
+    checker: Checker,
+    targets: Vec<Target>,
+    tenant_id: TenantId,
+    site_id: SiteId,
+    failures_to_open: u32,
+    streaks: Mutex<HashMap<DeviceId, Streak>>,
+    alerts: SystemAlertMetrics,
+}
+
+struct Target {
+    watch: WatchTarget,
+    fingerprint: Fingerprint,
+    metrics: TargetMetrics,
+}
+
+impl HealthMonitor {
+    pub(crate) fn new(deps: &Deps, settings: &Settings) -> std::result::Result<Self, Error> {
+        let named = |error: pulse_domain::ids::InvalidName| Error::Task { what: "health_monitor", source: Box::new(error) };
+        let target = |watch: &WatchTarget| Target {
+            watch: watch.clone(),
+            fingerprint: Fingerprint::system_health(watch.name().as_str()),
+            metrics: TargetMetrics::new(&deps.telemetry, watch.name().as_str()),
+        };
+        Ok(Self {
+            store: SharedStore::clone(&deps.store),
+            clock: deps.clock.clone(),
+            every: settings.health_interval,
+            checker: Checker::new(settings.health_timeout).map_err(|source| Error::Task { what: "health_monitor", source })?,
+            targets: settings.watch.iter().map(target).collect(),
+            tenant_id: TenantId::parse(SYSTEM_TENANT).map_err(named)?,
+            site_id: SiteId::parse(SYSTEM_SITE).map_err(named)?,
+            failures_to_open: settings.health_failures,
+            streaks: Mutex::new(HashMap::new()),
+            alerts: SystemAlertMetrics::new(&deps.telemetry),
+        })
+    }
+
+    fn judge(&self, target: &Target, result: std::result::Result<(), CheckError>, now: Timestamp) -> Verdict {
+        let mut streaks = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+        streaks.entry(target.watch.name().clone()).or_default().add(result, self.failures_to_open, now)
+    }
+
+    /// Brings the alert of one service in line with what was found.
+    async fn settle(&self, target: &Target, verdict: Verdict, now: Timestamp) -> Result<()> {
+        let open = match verdict {
+            Verdict::Undecided => return Ok(()),
+            Verdict::Up | Verdict::Down { .. } => self.store.open_alert(&self.tenant_id, &target.fingerprint).await?,
+        };
+        let change = match (verdict, open) {
+            (Verdict::Down { error, since }, None) => {
+                let finding = Finding { watch: &target.watch, error, since };
+                let alert = finding.alert(self.tenant_id.clone(), self.site_id.clone(), target.fingerprint.clone(), now);
+                AlertChange::Open { alert: Box::new(alert), cause: Cause::default() }
+            }
+            (Verdict::Down { error, since }, Some(alert)) => match (Finding { watch: &target.watch, error, since }).update(&alert, now) {
+                Some(change) => change,
+                None => return Ok(()),
+            },
+            (Verdict::Up, Some(alert)) => AlertChange::Close { alert_id: alert.alert_id, at: now, cause: Cause::default() },
+            (Verdict::Up, None) | (Verdict::Undecided, _) => return Ok(()),
+        };
+        let done = self.store.apply_alert_changes(&self.tenant_id, &[change], now).await?;
+        self.alerts.opened.add(done.opened);
+        self.alerts.closed.add(done.closed);
+        let service = target.watch.name();
+        if done.opened > 0 {
+            tracing::warn!(%service, "a service does not answer its health check: alert opened");
+        }
+        if done.closed > 0 {
+            tracing::info!(%service, "a service answers its health check again: alert closed");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SubWorker for HealthMonitor {
+    fn plan(&self) -> Plan {
+        Plan { name: "health_monitor", every: self.every, deadline: self.checker.timeout() + STORE_DEADLINE }
+    }
+
+    /// Checks every service at once, then settles each by itself: what fails for one does not keep the others from being heard of.
+    async fn step(&self) -> Result<Progress> {
+        let checks = self.targets.iter().map(|target| self.checker.check(target.watch.url()));
+        let results = futures::future::join_all(checks).await;
+        let now = self.clock.now();
+        let mut verdicts = Vec::with_capacity(self.targets.len());
+        for (target, result) in self.targets.iter().zip(results) {
+            target.metrics.checked(&result);
+            verdicts.push((target, self.judge(target, result, now)));
+        }
+        let mut first_error = None;
+        for (target, verdict) in verdicts {
+            if let Err(error) = self.settle(target, verdict, now).await {
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(Progress::Idle), Err)
+    }
+}

@@ -1,0 +1,88 @@
+//! jobs_expiry: a job whose worker died goes on, and what was finished long ago goes away.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_runtime::{Clock, Deps, Progress};
+use pulse_store::{Result, SharedStore};
+use pulse_telemetry::BoundCounter;
+
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
+
+/// Brings jobs back at its own pace, and removes finished work at retention's.
+#[derive(Debug)]
+pub(crate) struct JobsExpiry {
+    store: SharedStore,
+    clock: Clock,
+    every: Duration,
+    attempts_max: u32,
+    keep_finished: Duration,
+    purge_every: Duration,
+    step_rows: u32,
+    step_pause: Duration,
+    leases_expired: BoundCounter,
+    finished_purged: BoundCounter,
+    /// When finished work is looked at next; none: at once.
+    next_purge_at: Mutex<Option<Timestamp>>,
+}
+
+impl JobsExpiry {
+    pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Metrics) -> Self {
+        Self {
+            store: SharedStore::clone(&deps.store),
+            clock: deps.clock.clone(),
+            every: settings.expiry_interval,
+            attempts_max: settings.attempts_max,
+            keep_finished: settings.keep_finished,
+            purge_every: settings.retention_interval,
+            step_rows: settings.step_rows,
+            step_pause: settings.step_pause,
+            leases_expired: metrics.leases_expired.clone(),
+            finished_purged: metrics.finished_purged.clone(),
+            next_purge_at: Mutex::new(None),
+        }
+    }
+
+    /// Whether there is more to bring back.
+    async fn expire_leases(&self, now: Timestamp) -> Result<bool> {
+        let expired = self.store.expire_job_leases(now, self.attempts_max, self.step_rows).await?;
+        self.leases_expired.add(expired.rows);
+        if expired.rows > 0 {
+            tracing::warn!(jobs = expired.rows, "jobs were not finished within their lease: a delivery worker died or hangs");
+        }
+        Ok(expired.more)
+    }
+
+    /// Whether there is more to remove now.
+    async fn purge_finished(&self, now: Timestamp) -> Result<bool> {
+        let next = *self.next_purge_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_some_and(|next| next > now) {
+            return Ok(false);
+        }
+        let purged = self.store.purge_finished(now - self.keep_finished, self.step_rows).await?;
+        self.finished_purged.add(purged.rows);
+        if !purged.more {
+            *self.next_purge_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + self.purge_every);
+        }
+        Ok(purged.more)
+    }
+}
+
+#[async_trait]
+impl SubWorker for JobsExpiry {
+    fn plan(&self) -> Plan {
+        Plan { name: "jobs_expiry", every: self.every, deadline: STORE_DEADLINE }
+    }
+
+    async fn step(&self) -> Result<Progress> {
+        let now = self.clock.now();
+        if self.expire_leases(now).await? {
+            return Ok(Progress::More);
+        }
+        Ok(if self.purge_finished(now).await? { Progress::MoreAfter(self.step_pause) } else { Progress::Idle })
+    }
+}

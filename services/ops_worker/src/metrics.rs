@@ -1,0 +1,111 @@
+//! What the ops worker counts. `pulse_processing_*`, one operation a sub-worker, come with the kit.
+
+use pulse_telemetry::{BoundCounter, BoundGauge, Definition, Telemetry};
+
+use crate::health_monitor::CheckError;
+
+/// Whether a service answers.
+pub const SERVICE_UP: Definition = Definition::gauge(
+    "pulse_ops_service_up",
+    "1",
+    "Whether the last check of a service's /health was answered well: 1 or 0; 0 before the first check.",
+    &["target"],
+);
+/// Checks made.
+pub const HEALTH_CHECKS: Definition = Definition::counter(
+    "pulse_ops_health_checks_total",
+    "{check}",
+    "Checks of a service's /health by outcome: ok, or timeout, connect, status (an answer that is not 2xx), other.",
+    &["target", "outcome"],
+);
+/// SYSTEM_HEALTH alerts.
+pub const SYSTEM_ALERTS: Definition =
+    Definition::counter("pulse_ops_system_alerts_total", "{alert}", "SYSTEM_HEALTH alerts by change: opened, closed.", &["change"]);
+/// Escalations.
+pub const ESCALATED: Definition = Definition::counter(
+    "pulse_ops_alerts_escalated_total",
+    "{alert}",
+    "Alerts raised to a further level because nobody had acknowledged them in time.",
+    &[],
+);
+/// Jobs brought back.
+pub const LEASES_EXPIRED: Definition = Definition::counter(
+    "pulse_ops_job_leases_expired_total",
+    "{job}",
+    "Jobs whose worker did not finish them within its lease: pending again, or dead after their last attempt.",
+    &[],
+);
+/// Rows removed.
+pub const PURGED: Definition = Definition::counter(
+    "pulse_ops_rows_purged_total",
+    "{row}",
+    "Rows removed because they were older than is kept: finished (jobs, attempts, events, closed alerts), readings.",
+    &["kind"],
+);
+
+/// All of them.
+pub const DEFINITIONS: &[&Definition] = &[&SERVICE_UP, &HEALTH_CHECKS, &SYSTEM_ALERTS, &ESCALATED, &LEASES_EXPIRED, &PURGED];
+
+/// Handles of the sub-workers that need but one or two, bound once.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) escalated: BoundCounter,
+    pub(crate) leases_expired: BoundCounter,
+    pub(crate) finished_purged: BoundCounter,
+    pub(crate) readings_purged: BoundCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        let purged = telemetry.counter(&PURGED);
+        Self {
+            escalated: telemetry.counter(&ESCALATED).bind(&[]),
+            leases_expired: telemetry.counter(&LEASES_EXPIRED).bind(&[]),
+            finished_purged: purged.bind(&[("kind", "finished")]),
+            readings_purged: purged.bind(&[("kind", "readings")]),
+        }
+    }
+}
+
+/// SYSTEM_HEALTH alerts, counted.
+#[derive(Debug)]
+pub(crate) struct SystemAlertMetrics {
+    pub(crate) opened: BoundCounter,
+    pub(crate) closed: BoundCounter,
+}
+
+impl SystemAlertMetrics {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        let alerts = telemetry.counter(&SYSTEM_ALERTS);
+        Self { opened: alerts.bind(&[("change", "opened")]), closed: alerts.bind(&[("change", "closed")]) }
+    }
+}
+
+/// Handles for one watched service.
+#[derive(Debug)]
+pub(crate) struct TargetMetrics {
+    up: BoundGauge,
+    ok: BoundCounter,
+    failed: [BoundCounter; CheckError::LABELS.len()],
+}
+
+impl TargetMetrics {
+    pub(crate) fn new(telemetry: &Telemetry, target: &str) -> Self {
+        let checks = telemetry.counter(&HEALTH_CHECKS);
+        let up = telemetry.gauge(&SERVICE_UP).bind(&[("target", target)]);
+        up.set(0.0);
+        Self {
+            up,
+            ok: checks.bind(&[("target", target), ("outcome", "ok")]),
+            failed: CheckError::LABELS.map(|outcome| checks.bind(&[("target", target), ("outcome", outcome)])),
+        }
+    }
+
+    pub(crate) fn checked(&self, result: &Result<(), CheckError>) {
+        self.up.set(if result.is_ok() { 1.0 } else { 0.0 });
+        match result {
+            Ok(()) => self.ok.add(1),
+            Err(error) => self.failed[error.label_index()].add(1),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a sub-worker is, and its loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pulse_runtime::{CyclePlan, Deps, Progress, Shutdown, run_cycle};
+use pulse_store::Result;
+
+/// The longest a step on the store may take; bounded steps take milliseconds.
+pub(crate) const STORE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Name and pace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// In logs, in /ready and as the label `operation`.
+    pub(crate) name: &'static str,
+    /// The wait after a step that left nothing to do.
+    pub(crate) every: Duration,
+    /// A step that takes longer is cancelled and counts as an error.
+    pub(crate) deadline: Duration,
+}
+
+/// One chore.
+#[async_trait]
+pub(crate) trait SubWorker: Send + Sync + 'static {
+    fn plan(&self) -> Plan;
+
+    /// One bounded step. Idempotent: after an error it is run again.
+    async fn step(&self) -> Result<Progress>;
+}
+
+/// Steps until shutdown.
+pub(crate) async fn run(worker: Arc<dyn SubWorker>, deps: Deps, backoff_max: Duration, shutdown: Shutdown) {
+    let Plan { name, every, deadline } = worker.plan();
+    let operation = deps.telemetry.operation(name);
+    let plan = CyclePlan { name, poll: every, deadline, backoff_max };
+    run_cycle(plan, &deps, operation, None, shutdown, move || {
+        let worker = Arc::clone(&worker);
+        async move { worker.step().await }
+    })
+    .await;
+}
