@@ -1,0 +1,53 @@
+//! `pulse up`, `pulse run SERVICE`, `pulse simulate`: parses, builds, runs and reports.
+
+mod bootstrap;
+mod cli;
+mod console;
+mod demo;
+mod environment;
+mod run;
+mod scrape;
+mod service;
+mod summary;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pulse_runtime::{Shutdown, logging, signals};
+
+use crate::cli::{Cli, Command};
+
+/// The exit code for wrong flags and settings, as clap uses it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    if let Err(unknown) = environment::check::<Cli>() {
+        return report(&unknown.into(), USAGE);
+    }
+    let cli = Cli::parse();
+    if let Err(error) = logging::init(&cli.log) {
+        return report(&anyhow::Error::msg(error), USAGE);
+    }
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, 1),
+    }
+}
+
+#[tokio::main]
+async fn start(command: Command) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    signals::trigger_on_signals(shutdown.clone())?;
+    match command {
+        Command::Up(settings) => up::up(*settings, shutdown).await,
+        Command::Run(settings) => run::run(*settings, shutdown).await,
+        Command::Simulate(settings) => demo::simulate(*settings, shutdown).await,
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the one line that says why the program ends")]
+fn report(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("pulse: {error:#}");
+    ExitCode::from(code)
+}

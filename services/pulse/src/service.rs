@@ -1,0 +1,86 @@
+//! The five services as one list: names, ports, settings, and how each is started.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use pulse_runtime::{Clock, Deps, Error, Listeners, Shutdown};
+use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_telemetry::Telemetry;
+
+/// A service of Pulse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Service {
+    /// Takes readings in and serves the API
+    UiApi,
+    /// Finds what is wrong
+    Evaluator,
+    /// Decides who hears of it
+    Dispatcher,
+    /// Delivers
+    DeliveryWorker,
+    /// Watches the watchers
+    OpsWorker,
+}
+
+impl Service {
+    /// In the order of their ports: ui_api's is the first.
+    pub(crate) const ALL: [Self; 5] = [Self::UiApi, Self::Evaluator, Self::Dispatcher, Self::DeliveryWorker, Self::OpsWorker];
+
+    /// The label `service` and the resource's `service.name`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::UiApi => "ui_api",
+            Self::Evaluator => "evaluator",
+            Self::Dispatcher => "dispatcher",
+            Self::DeliveryWorker => "delivery_worker",
+            Self::OpsWorker => "ops_worker",
+        }
+    }
+}
+
+/// Every service's own settings.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServiceSettings {
+    #[command(flatten, next_help_heading = "ui_api")]
+    pub(crate) ui_api: pulse_ui_api::Settings,
+    #[command(flatten, next_help_heading = "evaluator")]
+    pub(crate) evaluator: pulse_evaluator::Settings,
+    #[command(flatten, next_help_heading = "dispatcher")]
+    pub(crate) dispatcher: pulse_dispatcher::Settings,
+    #[command(flatten, next_help_heading = "delivery_worker")]
+    pub(crate) delivery_worker: pulse_delivery_worker::Settings,
+    #[command(flatten, next_help_heading = "ops_worker")]
+    pub(crate) ops_worker: pulse_ops_worker::Settings,
+}
+
+/// A service under way.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A service's own telemetry, pool and clock: five of them in one process share nothing but the database file.
+///
+/// # Errors
+/// An `OTEL_*` variable that cannot be read, or a database that cannot be reached; the text names it.
+pub(crate) async fn deps(service: Service, database: &Sqlite) -> anyhow::Result<Deps> {
+    let telemetry = Telemetry::builder(service.name())
+        .namespace("pulse")
+        .version(env!("CARGO_PKG_VERSION"))
+        .init()
+        .with_context(|| format!("the telemetry of {} cannot start", service.name()))?;
+    let store = database.pool(PoolSettings::default()).await.with_context(|| format!("{} cannot open the database", service.name()))?;
+    Ok(Deps::new(Arc::new(store), telemetry, Clock::system()))
+}
+
+/// The service's future: it runs until shutdown.
+pub(crate) fn start(service: Service, deps: Deps, settings: &ServiceSettings, listeners: Listeners, shutdown: Shutdown) -> Running {
+    let settings = settings.clone();
+    match service {
+        Service::UiApi => Box::pin(pulse_ui_api::run(deps, settings.ui_api, listeners, shutdown)),
+        Service::Evaluator => Box::pin(pulse_evaluator::run(deps, settings.evaluator, listeners, shutdown)),
+        Service::Dispatcher => Box::pin(pulse_dispatcher::run(deps, settings.dispatcher, listeners, shutdown)),
+        Service::DeliveryWorker => Box::pin(pulse_delivery_worker::run(deps, settings.delivery_worker, listeners, shutdown)),
+        Service::OpsWorker => Box::pin(pulse_ops_worker::run(deps, settings.ops_worker, listeners, shutdown)),
+    }
+}

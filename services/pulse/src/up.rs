@@ -1,0 +1,151 @@
+//! `pulse up`: all five services in one process on one embedded database, each with its own port, pool and telemetry.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pulse_domain::credential::SecretToken;
+use pulse_runtime::{Clock, Deps, Listeners, Shutdown, Tasks, bind};
+use pulse_store::sqlite::Sqlite;
+
+use crate::bootstrap;
+use crate::cli::UpSettings;
+use crate::console::Console;
+use crate::demo;
+use crate::service::{self, Service, ServiceSettings};
+
+/// How long the services have to end once asked; with [`CLOSE`] it stays within ten seconds.
+pub(crate) const DRAIN: Duration = Duration::from_secs(7);
+/// How long telemetry has to send its last values.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Where a service is reached, and where its admin routes are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint {
+    pub(crate) service: Service,
+    pub(crate) public: SocketAddr,
+    /// None: on `public`.
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+impl Endpoint {
+    /// The address of one of the admin routes.
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin.unwrap_or(self.public))
+    }
+}
+
+/// Runs until shutdown, or for the duration asked.
+pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Result<()> {
+    let console = Console::new(settings.json);
+    let endpoints = endpoints(&settings)?;
+    let listeners = listen(&endpoints).await?;
+    std::fs::create_dir_all(&settings.data).with_context(|| {
+        format!("the data folder {} cannot be made; choose one that can be written to with --data", settings.data.display())
+    })?;
+    let database = Sqlite::open(&settings.data.join("pulse.db")).await.context("the database cannot be opened")?;
+    let services = services_here(&settings, &endpoints)?;
+    let mut deps = Vec::new();
+    for endpoint in &endpoints {
+        deps.push(service::deps(endpoint.service, &database).await?);
+    }
+    let mut tasks = Tasks::new(shutdown.clone());
+    for ((endpoint, listeners), deps) in endpoints.iter().zip(listeners).zip(&deps) {
+        tasks.spawn(endpoint.service.name(), service::start(endpoint.service, deps.clone(), &services, listeners, shutdown.clone()));
+    }
+    let first_token = bootstrap::first_start(&deps[0].store, Clock::system().now()).await.context("the first start failed")?;
+    announce(&console, &settings, &endpoints, first_token.as_ref());
+    let work = async {
+        let ended = if settings.demo {
+            demo::demo(&settings, &endpoints, &deps, &console, &shutdown).await
+        } else {
+            wait(settings.duration, &shutdown).await
+        };
+        shutdown.trigger();
+        ended
+    };
+    let (worked, drained) = tokio::join!(work, tasks.join(DRAIN));
+    close(&deps).await;
+    let ended = drained.map_err(anyhow::Error::from).and(worked);
+    console.say(if ended.is_ok() { "Stopped gracefully." } else { "Stopped, but not gracefully." });
+    ended
+}
+
+fn endpoints(settings: &UpSettings) -> anyhow::Result<Vec<Endpoint>> {
+    let port = |base: u16, index: usize| {
+        u16::try_from(index).ok().and_then(|index| base.checked_add(index)).context("the ports end at 65535: choose a lower --port-base")
+    };
+    Service::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(index, service)| {
+            let public = SocketAddr::new(settings.host, port(settings.port_base, index)?);
+            let admin =
+                settings.admin_port_base.map(|base| port(base, index)).transpose()?.map(|port| SocketAddr::new(settings.host, port));
+            Ok(Endpoint { service, public, admin })
+        })
+        .collect()
+}
+
+/// All ports at once and first of all, so that a port in use is known before anything is written.
+async fn listen(endpoints: &[Endpoint]) -> anyhow::Result<Vec<Listeners>> {
+    let mut listeners = Vec::new();
+    for endpoint in endpoints {
+        let name = endpoint.service.name();
+        let public = bind(name, endpoint.public).await?;
+        let admin = match endpoint.admin {
+            Some(address) => Some(bind(name, address).await?),
+            None => None,
+        };
+        listeners.push(Listeners { public, admin });
+    }
+    Ok(listeners)
+}
+
+/// The services' settings, with what only this process knows: where the others are, and that the demo's receiver is on this machine.
+fn services_here(settings: &UpSettings, endpoints: &[Endpoint]) -> anyhow::Result<ServiceSettings> {
+    let mut services = settings.services.clone();
+    if services.ops_worker.watch.is_empty() {
+        services.ops_worker.watch = endpoints.iter().map(demo::watch).collect::<anyhow::Result<_>>()?;
+    }
+    if settings.demo {
+        demo::allow_local_receiver(&mut services)?;
+    }
+    Ok(services)
+}
+
+async fn wait(duration: Option<Duration>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    tokio::select! {
+        () = shutdown.triggered() => {}
+        () = async { match duration { Some(duration) => tokio::time::sleep(duration).await, None => std::future::pending().await } } => {}
+    }
+    Ok(())
+}
+
+fn announce(console: &Console, settings: &UpSettings, endpoints: &[Endpoint], first_token: Option<&SecretToken>) {
+    console.say(&format!("Pulse {} is up. Data in {}", env!("CARGO_PKG_VERSION"), settings.data.display()));
+    for endpoint in endpoints {
+        console.say(&format!("  {:<16} http://{}   metrics {}", endpoint.service.name(), endpoint.public, endpoint.admin_url("/metrics")));
+    }
+    console.say(&format!("  API              http://{}/api/v1, described at /api/openapi.json", endpoints[0].public));
+    if let Some(token) = first_token {
+        console.say(&format!(
+            "First start: tenant {:?} is made. The operator's token, shown only now:\n  {}",
+            bootstrap::FIRST_TENANT,
+            token.reveal()
+        ));
+    }
+}
+
+/// Sends the last values and closes the pools.
+pub(crate) async fn close(deps: &[Deps]) {
+    let all = deps.iter().map(|deps| async {
+        if let Err(error) = deps.telemetry.shutdown(CLOSE).await {
+            tracing::warn!(service = deps.telemetry.service(), %error, "telemetry did not end well");
+        }
+        if tokio::time::timeout(Duration::from_secs(1), deps.store.close()).await.is_err() {
+            tracing::warn!(service = deps.telemetry.service(), "the database's pool did not close in time");
+        }
+    });
+    futures::future::join_all(all).await;
+}
