@@ -32,6 +32,8 @@ pub struct Judgement {
     pub rules_evaluated: u64,
     /// How many alerts open, as far as the store lets them.
     pub opened: u64,
+    /// Alerts that the outcome closes.
+    pub closed: u64,
 }
 
 /// Judges a device by its tenant's rules.
@@ -59,6 +61,7 @@ pub fn judge(device: &DueDevice, rules: &RuleSet, clock: &JudgeClock) -> Judgeme
     Judgement {
         rules_evaluated,
         opened: changes.iter().filter(|change| matches!(change, AlertChange::Open { .. })).count() as u64,
+        closed: changes.iter().filter(|change| matches!(change, AlertChange::Close { .. })).count() as u64,
         outcome: DeviceOutcome {
             key: device.key.clone(),
             evaluated_through: device.readings.last().map(|reading| reading.reading_id),
