@@ -111,8 +111,11 @@ impl Definition {
         if self.name.ends_with("_total") != (self.kind == Kind::Counter) {
             return Err("a counter's name ends in _total and no other's does".into());
         }
-        if ["_bucket", "_count", "_sum", "_info"].iter().any(|suffix| self.name.ends_with(suffix)) && self.kind != Kind::Gauge {
-            return Err("_bucket, _count, _sum and _info mean something else at the end of a name".into());
+        if ["_bucket", "_count", "_sum"].iter().any(|suffix| self.name.ends_with(suffix)) {
+            return Err("_bucket, _count and _sum at the end of a name are a histogram's parts".into());
+        }
+        if self.name.ends_with("_info") && self.kind != Kind::Gauge {
+            return Err("only a gauge's name ends in _info".into());
         }
         Ok(())
     }
@@ -192,6 +195,8 @@ mod tests {
             (Definition::counter("pulse_x", "1", "X.", &[]), "_total"),
             (Definition::gauge("pulse_x_total", "1", "X.", &[]), "_total"),
             (Definition::histogram("pulse_x_count", "1", "X.", &[], &[1.0]), "_count"),
+            (Definition::gauge("pulse_x_sum", "1", "X.", &[]), "_sum"),
+            (Definition::histogram("pulse_x_info", "1", "X.", &[], &[1.0]), "_info"),
             (Definition::gauge("pulse_x", "1", " ", &[]), "help is empty"),
             (Definition::gauge("pulse_x", "", "X.", &[]), "UCUM"),
             (Definition::gauge("pulse_x", "µs", "X.", &[]), "UCUM"),

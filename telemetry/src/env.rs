@@ -71,15 +71,15 @@ impl Env {
 
     /// The exporters named decide; where none is named, an endpoint does.
     fn wants_otlp(&self) -> Result<bool, VariableError> {
-        if self.flag(SDK_DISABLED)?.unwrap_or(false) {
+        if self.flag(&[SDK_DISABLED])? {
             return Ok(false);
         }
-        let Some(named) = self.get(METRICS_EXPORTER) else { return Ok(otlp::ENDPOINTS.iter().any(|name| self.get(name).is_some())) };
-        let exporters: Vec<_> = named.split(',').map(str::trim).collect();
-        if !exporters.iter().all(|exporter| ["otlp", "prometheus", "none"].contains(exporter)) {
-            return Err(invalid(METRICS_EXPORTER, named, "a list of otlp, prometheus (always on) and none"));
-        }
-        Ok(exporters.contains(&"otlp") && !exporters.contains(&"none"))
+        let named = self.parsed(&[METRICS_EXPORTER], "a list of otlp, prometheus (always on) and none", |list| {
+            let exporters: Vec<_> = list.split(',').map(str::trim).collect();
+            let known = exporters.iter().all(|exporter| ["otlp", "prometheus", "none"].contains(exporter));
+            known.then(|| exporters.contains(&"otlp") && !exporters.contains(&"none"))
+        })?;
+        Ok(named.unwrap_or_else(|| self.first(&otlp::ENDPOINTS).is_some()))
     }
 
     fn resource(&self) -> Result<Vec<(String, String)>, VariableError> {
@@ -91,28 +91,29 @@ impl Env {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// The value of the first of `names` that is set, and its name.
-    fn first(&self, names: [&'static str; 2]) -> Option<(&'static str, String)> {
-        names.into_iter().find_map(|name| Some((name, self.get(name)?)))
+    /// The first of `names` that is set, and its value.
+    fn first(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
+        names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 
-    fn flag(&self, name: &'static str) -> Result<Option<bool>, VariableError> {
-        self.get(name)
-            .map(|value| match value.to_ascii_lowercase().as_str() {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => Err(invalid(name, value, "true or false")),
-            })
-            .transpose()
+    /// The same, read from lower case, as names of choices may be written either way; None from `read` is not valid.
+    fn parsed<T>(
+        &self,
+        names: &[&'static str],
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, VariableError> {
+        let Some((name, value)) = self.first(names) else { return Ok(None) };
+        read(&value.to_ascii_lowercase()).map(Some).ok_or_else(|| invalid(name, value, expected))
     }
 
-    fn millis(&self, names: [&'static str; 2]) -> Result<Option<Duration>, VariableError> {
-        self.first(names)
-            .map(|(name, value)| match value.parse::<u64>() {
-                Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
-                _ => Err(invalid(name, value, "a whole number of milliseconds above 0")),
-            })
-            .transpose()
+    fn flag(&self, names: &[&'static str]) -> Result<bool, VariableError> {
+        Ok(self.parsed(names, "true or false", |value| value.parse().ok())?.unwrap_or(false))
+    }
+
+    fn millis(&self, names: &[&'static str], default: Duration) -> Result<Duration, VariableError> {
+        let read = |value: &str| value.parse().ok().filter(|millis| *millis > 0).map(Duration::from_millis);
+        Ok(self.parsed(names, "a whole number of milliseconds above 0", read)?.unwrap_or(default))
     }
 }
 

@@ -29,8 +29,8 @@ pub enum ScrapeError {
     /// A bug of this crate or one below.
     #[error("collecting panicked")]
     Panicked,
-    /// An observed metric's callback blocks.
-    #[error("collecting took too long; a callback blocks")]
+    /// An observed metric's callback blocks, or the machine is overwhelmed.
+    #[error("collecting took too long: a callback blocks, or the machine is overwhelmed")]
     TooLong,
 }
 

@@ -1,4 +1,5 @@
-//! From a caller's labels to the attributes of one series, checked against the definition.
+//! From a caller's labels to the attributes of one series, checked against the definition. Every label set passes here, so this is where a
+//! budget for the values of an open label belongs.
 
 use opentelemetry::{Key, KeyValue};
 

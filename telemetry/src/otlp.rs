@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{Compression, MetricExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -118,8 +117,7 @@ fn grpc(settings: &OtlpSettings) -> Result<Built, InitError> {
         builder = builder.with_compression(Compression::Gzip);
     }
     if settings.endpoint.scheme_str() == Some("https") {
-        let config: ClientTlsConfig = Tls::read(&settings.tls)?.for_tonic();
-        builder = builder.with_tls_config(config);
+        builder = builder.with_tls_config(Tls::read(&settings.tls)?.for_tonic()?);
     }
     Ok(builder.build())
 }
@@ -129,6 +127,7 @@ fn http(settings: &OtlpSettings) -> Result<Built, InitError> {
     let mut builder = MetricExporter::builder()
         .with_temporality(Temporality::Cumulative)
         .with_http()
+        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
         .with_endpoint(settings.endpoint.to_string())
         .with_timeout(settings.timeout)
         .with_headers(headers.collect::<HashMap<_, _>>())

@@ -19,7 +19,7 @@ pub(crate) fn resource(
 ) -> Resource {
     let own = [("service.namespace", namespace), ("service.version", version)];
     let own = own.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value?)));
-    let given = settings.resource.iter().filter(|(key, _)| key != NAME).map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let given = settings.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let in_attributes = || settings.resource.iter().find(|(key, _)| key == NAME).map(|(_, value)| value.clone());
     let name = if name_from_env { settings.service_name.clone().or_else(in_attributes) } else { None };
     Resource::builder_empty()

@@ -103,7 +103,8 @@ impl Telemetry {
 
     /// `pulse_queue_depth` and `pulse_queue_oldest_age_seconds`, sampled on a task of its own until the handle is dropped. Shows 0 from
     /// the first scrape on; after a failed probe it is absent until one succeeds, and `pulse_queue_probe_failures_total` counts. A probe
-    /// fails with an error, by a panic, or by taking longer than `every` (at least 1 s, at most 10 s). Call it within a tokio runtime.
+    /// fails with an error, by a panic, or by taking longer than `every` (at least 1 s, at most 10 s). Of two probes of one name the newer
+    /// shows. Call it within a tokio runtime.
     pub fn queue<F, Fut, E>(&self, name: &'static str, every: Duration, probe: F) -> QueueProbe
     where
         F: Fn() -> Fut + Send + Sync + 'static,

@@ -38,16 +38,20 @@ impl Tls {
         })
     }
 
-    pub(crate) fn for_tonic(self) -> ClientTlsConfig {
+    pub(crate) fn for_tonic(self) -> Result<ClientTlsConfig, InitError> {
         let config = ClientTlsConfig::new();
         let config = match self.authority {
-            Some(authority) => config.ca_certificate(Certificate::from_pem(authority.bytes)),
+            Some(authority) => {
+                // It would take a file without certificates, and then trust nobody.
+                authority.certificates()?;
+                config.ca_certificate(Certificate::from_pem(authority.bytes))
+            }
             None => config.with_webpki_roots(),
         };
-        match self.client {
+        Ok(match self.client {
             Some(client) => config.identity(Identity::from_pem(client.certificate.bytes, client.key.bytes)),
             None => config,
-        }
+        })
     }
 
     pub(crate) fn for_reqwest(self) -> Result<ClientConfig, InitError> {

@@ -17,14 +17,14 @@ const INSECURES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPOR
 const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 const CLIENT_KEYS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
 const CLIENT_CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
-const INTERVALS: [&str; 2] = ["OTEL_METRIC_EXPORT_INTERVAL"; 2];
-const EXPORT_TIMEOUTS: [&str; 2] = ["OTEL_METRIC_EXPORT_TIMEOUT"; 2];
-const TEMPORALITY: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"; 2];
+const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+const EXPORT_TIMEOUT: &str = "OTEL_METRIC_EXPORT_TIMEOUT";
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
 /// The specification's defaults.
-const INTERVAL: Duration = Duration::from_secs(60);
-const TIMEOUT: Duration = Duration::from_secs(10);
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Where to push and how.
 #[derive(Clone, PartialEq)]
@@ -67,13 +67,12 @@ pub(crate) struct TlsFiles {
 impl OtlpSettings {
     pub(super) fn read(env: &Env) -> Result<Self, VariableError> {
         let protocol = protocol(env)?;
-        let timeout = env.millis(TIMEOUTS)?.unwrap_or(TIMEOUT);
         check_temporality(env)?;
         Ok(Self {
             protocol,
             endpoint: endpoint(env, protocol)?,
-            interval: env.millis(INTERVALS)?.unwrap_or(INTERVAL),
-            timeout: timeout.min(env.millis(EXPORT_TIMEOUTS)?.unwrap_or(EXPORT_TIMEOUT)),
+            interval: env.millis(&[INTERVAL], INTERVAL_DEFAULT)?,
+            timeout: env.millis(&TIMEOUTS, TIMEOUT_DEFAULT)?.min(env.millis(&[EXPORT_TIMEOUT], EXPORT_TIMEOUT_DEFAULT)?),
             headers: headers(env)?,
             gzip: gzip(env)?,
             tls: tls_files(env)?,
@@ -82,39 +81,37 @@ impl OtlpSettings {
 }
 
 fn protocol(env: &Env) -> Result<Protocol, VariableError> {
-    match env.first(PROTOCOLS) {
-        None => Ok(Protocol::HttpProtobuf),
-        Some((name, value)) => match value.as_str() {
-            "grpc" => Ok(Protocol::Grpc),
-            "http/protobuf" => Ok(Protocol::HttpProtobuf),
-            _ => Err(invalid(name, value, "grpc or http/protobuf")),
-        },
-    }
+    let read = |value: &str| match value {
+        "grpc" => Some(Protocol::Grpc),
+        "http/protobuf" => Some(Protocol::HttpProtobuf),
+        _ => None,
+    };
+    Ok(env.parsed(&PROTOCOLS, "grpc or http/protobuf", read)?.unwrap_or(Protocol::HttpProtobuf))
 }
 
 /// Metrics' own endpoint is taken as it is; the common one is a base to which HTTP adds a path. gRPC may leave the scheme out.
 fn endpoint(env: &Env, protocol: Protocol) -> Result<Uri, VariableError> {
-    const EXPECTED: &str = "an address such as http://localhost:4318, or for grpc http://localhost:4317";
+    const EXPECTED: &str = "an address such as http://localhost:4318, or for grpc http://localhost:4317; credentials belong in headers";
     let default = match protocol {
         Protocol::Grpc => "http://localhost:4317",
         Protocol::HttpProtobuf => "http://localhost:4318",
     };
-    let (name, given) = env.first(ENDPOINTS).unwrap_or_else(|| (ENDPOINTS[1], default.to_owned()));
+    let (name, given) = env.first(&ENDPOINTS).unwrap_or_else(|| (ENDPOINTS[1], default.to_owned()));
     let refused = || invalid(name, without_user(&given), EXPECTED);
     let mut text = given.clone();
     if protocol == Protocol::Grpc && !text.contains("://") {
-        let insecure = env.first(INSECURES).map(|(name, _)| env.flag(name)).transpose()?.flatten().unwrap_or(false);
-        text.insert_str(0, if insecure { "http://" } else { "https://" });
+        text.insert_str(0, if env.flag(&INSECURES)? { "http://" } else { "https://" });
     }
     if protocol == Protocol::HttpProtobuf && name == ENDPOINTS[1] {
         text = format!("{}/v1/metrics", text.trim_end_matches('/'));
     }
     let uri: Uri = text.parse().map_err(|_| refused())?;
-    let reachable = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-    if reachable { Ok(uri) } else { Err(refused()) }
+    // A user and password in it would reach logs, as addresses do.
+    let host = uri.host().is_some_and(|host| !host.is_empty()) && !given.contains('@');
+    if host && matches!(uri.scheme_str(), Some("http" | "https")) { Ok(uri) } else { Err(refused()) }
 }
 
-/// A user and password in an address are not for an error's text.
+/// Nor is it for an error's text.
 fn without_user(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((_, rest)) => format!("…@{rest}"),
@@ -123,7 +120,7 @@ fn without_user(address: &str) -> String {
 }
 
 fn headers(env: &Env) -> Result<Vec<(HeaderName, HeaderValue)>, VariableError> {
-    let Some((name, list)) = env.first(HEADERS) else { return Ok(Vec::new()) };
+    let Some((name, list)) = env.first(&HEADERS) else { return Ok(Vec::new()) };
     let read = || {
         let header = |(key, value): (String, String)| {
             let mut value = HeaderValue::from_str(&value).ok()?;
@@ -136,38 +133,28 @@ fn headers(env: &Env) -> Result<Vec<(HeaderName, HeaderValue)>, VariableError> {
 }
 
 fn gzip(env: &Env) -> Result<bool, VariableError> {
-    match env.first(COMPRESSIONS) {
-        None => Ok(false),
-        Some((name, value)) => match value.as_str() {
-            "gzip" => Ok(true),
-            "none" => Ok(false),
-            _ => Err(invalid(name, value, "gzip or none")),
-        },
-    }
+    let read = |value: &str| ["gzip", "none"].contains(&value).then_some(value == "gzip");
+    Ok(env.parsed(&COMPRESSIONS, "gzip or none", read)?.unwrap_or(false))
 }
 
 fn tls_files(env: &Env) -> Result<TlsFiles, VariableError> {
     let path = |names| env.first(names).map(|(_, value)| PathBuf::from(value));
-    let client = match (path(CLIENT_CERTIFICATES), path(CLIENT_KEYS)) {
+    let client = match (path(&CLIENT_CERTIFICATES), path(&CLIENT_KEYS)) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => return Err(invalid(CLIENT_KEYS[1], "", "the file of the client certificate's key")),
         (None, Some(_)) => return Err(invalid(CLIENT_CERTIFICATES[1], "", "the file of the client key's certificate")),
     };
-    Ok(TlsFiles { authority: path(CERTIFICATES), client })
+    Ok(TlsFiles { authority: path(&CERTIFICATES), client })
 }
 
 /// Both exporters show the same running totals, so another preference cannot be met; it is not an error, as other programs obey it.
 fn check_temporality(env: &Env) -> Result<(), VariableError> {
-    let Some((name, value)) = env.first(TEMPORALITY) else { return Ok(()) };
-    match value.to_ascii_lowercase().as_str() {
-        "cumulative" => Ok(()),
-        "delta" | "lowmemory" => {
-            tracing::warn!("{name} is {value}, but metrics are exported as cumulative, the same as on /metrics");
-            Ok(())
-        }
-        _ => Err(invalid(name, value, "cumulative")),
+    let read = |value: &str| ["cumulative", "delta", "lowmemory"].contains(&value).then_some(value == "cumulative");
+    if env.parsed(&[TEMPORALITY], "cumulative", read)? == Some(false) {
+        tracing::warn!("{TEMPORALITY} asks for another temporality, but metrics are exported as cumulative, the same as on /metrics");
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -186,9 +173,9 @@ mod tests {
         let settings = otlp(&[]).unwrap();
         assert_eq!(settings.protocol, Protocol::HttpProtobuf);
         assert_eq!(settings.endpoint, "http://localhost:4318/v1/metrics");
-        assert_eq!((settings.interval, settings.timeout), (INTERVAL, TIMEOUT));
+        assert_eq!((settings.interval, settings.timeout), (INTERVAL_DEFAULT, TIMEOUT_DEFAULT));
         assert!(!settings.gzip && settings.headers.is_empty() && settings.tls == TlsFiles::default());
-        assert_eq!(otlp(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap().endpoint, "http://localhost:4317");
+        assert_eq!(otlp(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC")]).unwrap().endpoint, "http://localhost:4317");
     }
 
     #[test]
@@ -255,7 +242,7 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_errors_and_debug() {
         let error = otlp(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer hunter2\u{7}")]).unwrap_err();
-        let address = otlp(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:hunter2@c")]).unwrap_err();
+        let address = otlp(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@c")]).unwrap_err();
         let settings = otlp(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2")]).unwrap();
         let shown = format!("{error} {error:?} {address} {address:?} {settings:?}");
         assert!(!shown.contains("hunter2"), "{shown}");

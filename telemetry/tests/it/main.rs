@@ -12,6 +12,7 @@ mod queue;
 mod receiver;
 mod series;
 mod shutdown;
+mod tls;
 
 use pulse_telemetry::Telemetry;
 

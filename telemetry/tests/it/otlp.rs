@@ -104,6 +104,7 @@ async fn pushes_go_by_the_interval_with_headers_and_gzip() {
         let push = receiver.wait_for(|push| pushed(push).get("pulse_ingest_queue_depth") == Some(&1.0)).await;
         assert_eq!(push.headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["a b"]);
         assert_eq!(push.headers["authorization"], "Bearer hunter2");
+        assert!(!format!("{telemetry:?}").contains("hunter2"));
         telemetry.gauge(&LEVEL).set(2.0, &[]);
         receiver.wait_for(|push| pushed(push).get("pulse_ingest_queue_depth") == Some(&2.0)).await;
     }

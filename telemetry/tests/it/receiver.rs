@@ -1,4 +1,4 @@
-//! A collector over gRPC or HTTP that keeps what it is given, and one that never answers.
+//! A collector, both over gRPC and HTTP, that keeps what it is given; and one that never answers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::serve::Listener;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use prost::Message;
@@ -14,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::server::TcpIncoming;
 
 /// How long anything may take to arrive.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -48,24 +48,26 @@ impl Drop for Receiver {
 
 impl Receiver {
     pub(crate) async fn grpc() -> Self {
-        let (listener, address) = listen().await;
-        let arrivals = Arrivals::default();
-        let service = MetricsServiceServer::new(arrivals.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let server = tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
-        let server = tokio::spawn(async move { server.await.unwrap() }).abort_handle();
-        Self { address, protocol: "grpc", arrivals, server }
+        Self::serve("grpc", listen().await.0)
     }
 
     pub(crate) async fn http() -> Self {
-        Self::http_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        Self::serve("http/protobuf", listen().await.0)
     }
 
     pub(crate) async fn http_at(address: SocketAddr) -> Self {
-        let (listener, address) = listen_at(address).await;
+        Self::serve("http/protobuf", TcpListener::bind(address).await.unwrap())
+    }
+
+    /// Takes both protocols; `protocol` is the one that [`env`](Self::env) names.
+    pub(crate) fn serve(protocol: &'static str, listener: impl Listener<Addr = SocketAddr>) -> Self {
         let arrivals = Arrivals::default();
-        let routes = axum::Router::new().route("/v1/metrics", axum::routing::post(take)).with_state(arrivals.clone());
+        let grpc = MetricsServiceServer::new(arrivals.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let http = axum::Router::new().route("/v1/metrics", axum::routing::post(take)).with_state(arrivals.clone());
+        let routes = tonic::service::Routes::new(grpc).into_axum_router().merge(http);
+        let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }).abort_handle();
-        Self { address, protocol: "http/protobuf", arrivals, server }
+        Self { address, protocol, arrivals, server }
     }
 
     /// The variables that point a service here.
@@ -122,11 +124,7 @@ pub(crate) async fn refused() -> SocketAddr {
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
-    listen_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
-}
-
-async fn listen_at(address: SocketAddr) -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
