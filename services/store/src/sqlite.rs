@@ -10,6 +10,8 @@ mod ingest;
 mod open;
 mod ops;
 mod paging;
+#[cfg(test)]
+mod plans;
 mod registry;
 mod rows;
 mod write;
@@ -97,15 +99,18 @@ impl Sqlite {
 
     /// A pool for one service, so that the pool's numbers speak of that service alone.
     pub async fn pool(&self, settings: PoolSettings) -> Result<SqliteStore> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(settings.max_connections.max(2))
-            .acquire_timeout(settings.acquire_timeout)
-            .max_lifetime(None)
-            // A connection to a file does not break while it idles, and asking it costs as much as a statement.
-            .test_before_acquire(false)
-            .connect_with(connect_options(&self.path))
-            .await?;
-        Ok(SqliteStore { pool, shared: Arc::clone(&self.shared) })
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(settings.acquire_timeout)
+                .max_lifetime(None)
+                // A connection to a file does not break while it idles, and asking it costs as much as a statement.
+                .test_before_acquire(false)
+        };
+        let options = connect_options(&self.path);
+        let writers = pool(1).connect_with(options.clone()).await?;
+        let readers = pool(settings.max_connections.max(2) - 1).connect_with(options.pragma("query_only", "ON")).await?;
+        Ok(SqliteStore { writers, readers, shared: Arc::clone(&self.shared) })
     }
 }
 
@@ -126,20 +131,27 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 /// One service's door to the database file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    pool: SqlitePool,
+    /// One connection: the gate lets no second writer in.
+    writers: SqlitePool,
+    readers: SqlitePool,
     shared: Arc<Shared>,
 }
 
 #[async_trait]
 impl Database for SqliteStore {
     async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&self.readers).await?;
         Ok(())
     }
 
     fn pool(&self) -> PoolStatus {
-        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
-        PoolStatus { size: self.pool.size(), idle, max: self.pool.options().get_max_connections() }
+        let pools = [&self.writers, &self.readers];
+        let idle: usize = pools.iter().map(|pool| pool.num_idle()).sum();
+        PoolStatus {
+            size: pools.iter().map(|pool| pool.size()).sum(),
+            idle: u32::try_from(idle).unwrap_or(u32::MAX),
+            max: pools.iter().map(|pool| pool.options().get_max_connections()).sum(),
+        }
     }
 
     fn wake(&self, topic: Topic) -> Wake {
@@ -147,6 +159,6 @@ impl Database for SqliteStore {
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        tokio::join!(self.writers.close(), self.readers.close());
     }
 }

@@ -30,7 +30,9 @@ CREATE TABLE device_state (
     device_id         TEXT    NOT NULL,
     status            TEXT    NOT NULL DEFAULT 'UNKNOWN',
     last_seen         INTEGER,
+    -- The end of the device's chain of readings, and how many it has had.
     last_reading_id   INTEGER NOT NULL DEFAULT 0,
+    reading_count     INTEGER NOT NULL DEFAULT 0,
     evaluated_through INTEGER NOT NULL DEFAULT 0,
     -- When an evaluator must next look: receipt of the oldest reading that is not yet evaluated, or the next check for silence.
     due_at            INTEGER,
@@ -43,20 +45,55 @@ CREATE TABLE device_state (
 
 CREATE INDEX device_state_due ON device_state (due_at) WHERE due_at IS NOT NULL;
 
--- Clustered by device: what a claim loads and what a history shows are ranges. A reading's id is at least its receipt in microseconds.
+-- A log in the order of arrival, so that a batch from all over the fleet is written to neighbouring pages: keyed by device, each row
+-- would write a page of its own. A device's readings are a chain from `last_reading_id` back, which ends where a reading was purged.
+-- A reading's id is at least its receipt in microseconds.
 CREATE TABLE readings (
+    reading_id  INTEGER NOT NULL PRIMARY KEY,
+    previous_id INTEGER NOT NULL,
     tenant_id   TEXT    NOT NULL,
     device_id   TEXT    NOT NULL,
-    reading_id  INTEGER NOT NULL,
     kind        TEXT    NOT NULL,
     ts          INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     site_id     TEXT    NOT NULL,
     seq         INTEGER,
     metrics     TEXT    NOT NULL,
-    trace       TEXT,
+    trace       TEXT
+) STRICT;
+
+-- Readings, each also as one JSON array: how a claim takes many at once. Names, kinds and traces are put between quotes as they are,
+-- since only such are kept as need no more; metrics are JSON already.
+CREATE VIEW packed_readings AS
+SELECT *, '[' || reading_id || ',"' || kind || '",' || ts || ',' || received_at || ',"' || site_id || '",' || coalesce(seq, 'null') || ','
+    || metrics || ',' || coalesce('"' || trace || '"', 'null') || ']' AS packed
+FROM readings;
+
+-- The last number that was given out.
+CREATE TABLE sequences (
+    name  TEXT    NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO sequences (name, value) VALUES ('readings', 0);
+
+-- About every 64th reading of each device: where to step into a long chain.
+CREATE TABLE milestones (
+    tenant_id   TEXT    NOT NULL,
+    device_id   TEXT    NOT NULL,
+    reading_id  INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, device_id, reading_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER milestones_set AFTER UPDATE OF reading_count ON device_state
+WHEN NEW.reading_count / 64 > OLD.reading_count / 64 BEGIN
+    INSERT INTO milestones (tenant_id, device_id, reading_id, received_at)
+    VALUES (NEW.tenant_id, NEW.device_id, NEW.last_reading_id, NEW.last_seen);
+END;
+CREATE TRIGGER milestones_removed AFTER DELETE ON readings BEGIN
+    DELETE FROM milestones WHERE tenant_id = OLD.tenant_id AND device_id = OLD.device_id AND reading_id = OLD.reading_id;
+END;
 
 CREATE TABLE ingest_progress (
     instance        TEXT    NOT NULL PRIMARY KEY,
@@ -88,7 +125,8 @@ CREATE TABLE alerts (
     severity         INTEGER NOT NULL,
     -- By how many steps escalations have raised the severity above the judged one.
     raised           INTEGER NOT NULL DEFAULT 0,
-    confidence       REAL    NOT NULL,
+    -- A JSON number, since SQLite's own text of a REAL has fewer digits.
+    confidence       TEXT    NOT NULL,
     summary          TEXT    NOT NULL,
     details          TEXT    NOT NULL,
     status           TEXT    NOT NULL,
@@ -136,7 +174,7 @@ SELECT *, json_object(
     'alert_type', alert_type,
     'rule_id', CASE WHEN rule_id IS NOT NULL THEN hex(rule_id) END,
     'severity', severity,
-    'confidence', confidence,
+    'confidence', json(confidence),
     'summary', summary,
     'details', json(details),
     'status', status,

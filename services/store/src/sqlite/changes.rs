@@ -243,30 +243,30 @@ async fn run<T: Serialize>(connection: &mut SqliteConnection, sql: &'static str,
     Ok(done.rows_affected())
 }
 
-const CLOSE: &str = "
+pub(super) const CLOSE: &str = "
 UPDATE alerts SET
     status = 'CLOSED', closed_at = c.value ->> 'at', updated_at = c.value ->> 'at',
     event_kind = 'CLOSED', event_id = unhex(c.value ->> 'event_id', '-'), event_at = c.value ->> 'event_at',
     event_origin_at = c.value ->> 'origin_at', event_trace = c.value ->> 'trace'
-FROM json_each(?1) c
+FROM jsonb_each(?1) c
 WHERE alerts.tenant_id = c.value ->> 'tenant_id' AND alerts.alert_id = unhex(c.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
 
-const UPDATE: &str = "
+pub(super) const UPDATE: &str = "
 UPDATE alerts SET
     severity = min(5, (u.value ->> 'severity') + alerts.raised), summary = u.value ->> 'summary', details = u.value -> 'details',
     updated_at = u.value ->> 'at'
-FROM json_each(?1) u
+FROM jsonb_each(?1) u
 WHERE alerts.tenant_id = u.value ->> 'tenant_id' AND alerts.alert_id = unhex(u.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
 
-const OPEN: &str = "
+pub(super) const OPEN: &str = "
 INSERT INTO alerts (tenant_id, alert_id, fingerprint, device_id, site_id, alert_type, rule_id, severity, confidence, summary, details,
     status, created_at, updated_at, escalation_level, event_id, event_kind, event_at, event_origin_at, event_trace)
 SELECT o.value ->> 'tenant_id', unhex(o.value ->> 'alert_id', '-'), o.value ->> 'fingerprint', o.value ->> 'device_id',
     o.value ->> 'site_id', o.value ->> 'alert_type', unhex(o.value ->> 'rule_id', '-'), o.value ->> 'severity',
-    CAST(o.value ->> 'confidence' AS REAL), o.value ->> 'summary', o.value -> 'details', 'OPEN', o.value ->> 'created_at',
+    o.value -> 'confidence', o.value ->> 'summary', o.value -> 'details', 'OPEN', o.value ->> 'created_at',
     o.value ->> 'updated_at', 0, unhex(o.value ->> 'event_id', '-'), 'OPEN', o.value ->> 'event_at', o.value ->> 'origin_at',
     o.value ->> 'trace'
-FROM json_each(?1) o
+FROM jsonb_each(?1) o
 WHERE (o.value ->> 'alert_type' = 'SYSTEM_HEALTH' OR EXISTS (
         SELECT 1 FROM devices d
         WHERE d.tenant_id = o.value ->> 'tenant_id' AND d.device_id = o.value ->> 'device_id' AND d.lifecycle = 'ACTIVE'))

@@ -3,6 +3,9 @@
 mod list;
 mod record;
 
+#[cfg(test)]
+pub(super) use record::{FINISH, LOG};
+
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
@@ -39,7 +42,7 @@ impl DeliveryStore for SqliteStore {
         )
         .bind(queue.as_str())
         .bind(micros(now))
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .await?;
         Fields::new(&row, "the delivery backlog").backlog()
     }
@@ -48,7 +51,7 @@ impl DeliveryStore for SqliteStore {
         let lease = crate::new_lease();
         let busy = to_json(busy)?;
         let rows = {
-            let _gate = self.gate().await;
+            let mut writer = self.writer().await?;
             sqlx::query(CLAIM)
                 .bind(blob(&lease.0))
                 .bind(micros_after(claim.now, claim.lease))
@@ -56,7 +59,7 @@ impl DeliveryStore for SqliteStore {
                 .bind(claim.limit)
                 .bind(queue.as_str())
                 .bind(busy)
-                .fetch_all(&self.pool)
+                .fetch_all(writer.connection())
                 .await?
         };
         let mut jobs = rows.iter().map(list::job).collect::<Result<Vec<Job>>>()?;
@@ -71,15 +74,15 @@ impl DeliveryStore for SqliteStore {
 
     async fn release_jobs(&self, lease: LeaseId, jobs: &[(TenantId, JobId)]) -> Result<u64> {
         let jobs = to_json(jobs)?;
-        let _gate = self.gate().await;
+        let mut writer = self.writer().await?;
         let released = sqlx::query(
             "UPDATE jobs SET state = 'PENDING', attempts = attempts - 1, lease_id = NULL, lease_until = NULL
-            FROM json_each(?1) j
+            FROM jsonb_each(?1) j
             WHERE jobs.tenant_id = j.value ->> 0 AND jobs.job_id = unhex(j.value ->> 1, '-') AND jobs.state = 'LEASED' AND jobs.lease_id = ?2",
         )
         .bind(jobs)
         .bind(blob(&lease.0))
-        .execute(&self.pool)
+        .execute(writer.connection())
         .await?
         .rows_affected();
         if released > 0 {
@@ -93,7 +96,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn job(&self, tenant_id: &TenantId, job_id: JobId) -> Result<Option<Job>> {
-        list::find(&mut *self.pool.acquire().await?, tenant_id, job_id).await
+        list::find(&mut *self.readers.acquire().await?, tenant_id, job_id).await
     }
 
     async fn jobs(&self, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
@@ -133,12 +136,12 @@ impl SqliteStore {
     async fn integrations_of(&self, jobs: &[Job]) -> Result<HashMap<(TenantId, IntegrationId), Integration>> {
         let keys: BTreeSet<(&TenantId, IntegrationId)> = jobs.iter().map(|job| (&job.tenant_id, job.integration_id)).collect();
         let rows = sqlx::query(
-            "SELECT i.* FROM json_each(?1) k
+            "SELECT i.* FROM jsonb_each(?1) k
             CROSS JOIN integrations i ON i.tenant_id = k.value ->> 0 AND i.integration_id = unhex(k.value ->> 1, '-')
             WHERE i.enabled",
         )
         .bind(to_json(&keys)?)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await?;
         rows.iter()
             .map(|row| {

@@ -24,27 +24,26 @@ WHERE seq IN (
     ORDER BY seq LIMIT ?4)
 RETURNING seq, tenant_id, event_id, kind, at, origin_at, trace, alert";
 
-const ROUTES: &str = "
+pub(super) const ROUTES: &str = "
 SELECT r.*, i.queue
 FROM json_each(?1) t
 CROSS JOIN routes r ON r.tenant_id = t.value
 CROSS JOIN integrations i ON i.tenant_id = r.tenant_id AND i.integration_id = r.integration_id
-WHERE r.enabled AND i.enabled
-ORDER BY r.tenant_id, r.route_id";
+WHERE r.enabled AND i.enabled";
 
-const FINISH: &str = "
+pub(super) const FINISH: &str = "
 UPDATE alert_events SET dispatched_at = ?3, lease_until = NULL
-FROM json_each(?1) e
+FROM jsonb_each(?1) e
 WHERE alert_events.tenant_id = e.value ->> 0 AND alert_events.event_id = unhex(e.value ->> 1, '-')
     AND alert_events.dispatched_at IS NULL AND alert_events.lease_id = ?2 AND alert_events.lease_until > ?3";
 
 /// Only for events that [`FINISH`] has just taken off the queue under this lease.
-const MAKE_JOBS: &str = "
+pub(super) const MAKE_JOBS: &str = "
 INSERT INTO jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, run_at, created_at, origin_at, trace, payload)
 SELECT j.value ->> 'tenant_id', unhex(j.value ->> 'job_id', '-'), unhex(j.value ->> 'event_id', '-'),
     unhex(j.value ->> 'route_id', '-'), unhex(j.value ->> 'integration_id', '-'), j.value ->> 'queue', j.value ->> 'run_at', ?3,
     j.value ->> 'origin_at', j.value ->> 'trace', j.value -> 'payload'
-FROM json_each(?1) j
+FROM jsonb_each(?1) j
 WHERE EXISTS (
     SELECT 1 FROM alert_events e
     WHERE e.tenant_id = j.value ->> 'tenant_id' AND e.event_id = unhex(j.value ->> 'event_id', '-')
@@ -89,7 +88,7 @@ impl DispatchStore for SqliteStore {
             "SELECT count(*) AS depth, (SELECT at FROM alert_events WHERE dispatched_at IS NULL ORDER BY seq LIMIT 1) AS oldest_at
             FROM alert_events WHERE dispatched_at IS NULL",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .await?;
         Fields::new(&row, "the dispatch backlog").backlog()
     }
@@ -97,13 +96,13 @@ impl DispatchStore for SqliteStore {
     async fn claim_events(&self, claim: Claim) -> Result<EventBatch> {
         let lease = crate::new_lease();
         let mut claimed = {
-            let _gate = self.gate().await;
+            let mut writer = self.writer().await?;
             sqlx::query(CLAIM)
                 .bind(blob(&lease.0))
                 .bind(micros_after(claim.now, claim.lease))
                 .bind(micros(claim.now))
                 .bind(claim.limit)
-                .fetch_all(&self.pool)
+                .fetch_all(writer.connection())
                 .await?
                 .iter()
                 .map(|row| Ok((Fields::new(row, "an alert's event").get("seq")?, alerts::event(row)?)))
@@ -150,7 +149,7 @@ impl DispatchStore for SqliteStore {
 impl SqliteStore {
     async fn routes_for(&self, events: &[AlertEvent]) -> Result<Vec<(Route, Queue)>> {
         let tenants: std::collections::BTreeSet<&TenantId> = events.iter().map(|event| &event.alert.tenant_id).collect();
-        let rows = sqlx::query(ROUTES).bind(to_json(&tenants)?).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(ROUTES).bind(to_json(&tenants)?).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((routes::route(row)?, Fields::new(row, "a route").one_of("queue", &Queue::ALL, Queue::as_str)?))).collect()
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(), OpenError> {
 /// Writes a file beside the database, since SQLite keeps its log there and would only say that it cannot open something.
 fn check_folder(path: &Path) -> Result<(), OpenError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let probe = folder.join(format!(".pulse-write-check-{}", std::process::id()));
+    let probe = folder.join(format!(".pulse-write-check-{}", uuid::Uuid::now_v7()));
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, b""))
         .and_then(|()| std::fs::remove_file(&probe))
@@ -85,7 +85,8 @@ async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
 /// All migrations in one transaction, so that a second process waits and then finds them done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    MIGRATOR.run(&mut *transaction).await?;
+    // Not `run`, whose future cannot be sent between threads when it is given a connection.
+    MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     Ok(transaction.commit().await?)
 }
 

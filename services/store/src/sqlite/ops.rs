@@ -16,23 +16,23 @@ use super::{SqliteStore, alerts};
 use crate::{OpsStore, Purged, Result, Topic};
 
 /// An alert is a candidate while some policy of its tenant has a level beyond the alert's that has come due.
-const CANDIDATES: &str = "
+pub(super) const CANDIDATES: &str = "
 SELECT snapshot FROM alert_snapshots a
 WHERE a.status = 'OPEN' AND a.alert_id > ?1 AND (a.silenced_until IS NULL OR a.silenced_until <= ?2) AND EXISTS (
-    SELECT 1 FROM policies p, json_each(p.spec, '$.levels') l
+    SELECT 1 FROM policies p, jsonb_each(p.spec, '$.levels') l
     WHERE p.tenant_id = a.tenant_id AND p.enabled AND p.min_severity <= a.severity
         AND l.key + 1 > a.escalation_level AND a.created_at + (l.value ->> 'after_seconds') * 1000000 <= ?2)
 ORDER BY a.alert_id LIMIT ?3";
 
-const ESCALATE: &str = "
+pub(super) const ESCALATE: &str = "
 UPDATE alerts SET
     escalation_level = e.value ->> 2, severity = min(5, severity + 1), raised = raised + 1, updated_at = ?2,
     event_id = unhex(e.value ->> 3, '-'), event_kind = 'ESCALATED', event_at = ?2, event_origin_at = NULL, event_trace = NULL
-FROM json_each(?1) e
+FROM jsonb_each(?1) e
 WHERE alerts.tenant_id = e.value ->> 0 AND alerts.alert_id = unhex(e.value ->> 1, '-') AND alerts.status = 'OPEN'
     AND alerts.escalation_level < e.value ->> 2 AND (alerts.silenced_until IS NULL OR alerts.silenced_until <= ?2)";
 
-const EXPIRE_JOBS: &str = "
+pub(super) const EXPIRE_JOBS: &str = "
 UPDATE jobs SET
     state = CASE WHEN attempts >= ?2 THEN 'DEAD' ELSE 'PENDING' END,
     finished_at = CASE WHEN attempts >= ?2 THEN ?1 END,
@@ -53,18 +53,17 @@ const PURGE_ALERTS: &str = "
 DELETE FROM alerts WHERE (tenant_id, alert_id) IN (
     SELECT tenant_id, alert_id FROM alerts WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
 
-/// What to remove is looked for as a reader, since it passes by every device. A reading's id is at least its receipt, so a device's old
-/// readings are at the start of its range.
+/// Looked for as a reader, as this may pass by many that are not yet evaluated. An id is at least the receipt, and where clocks went back
+/// the ids are ahead of them: so the head of the log is looked at in any case.
 const OLD_READINGS: &str = "
-SELECT json_group_array(json_array(tenant_id, device_id, reading_id)) AS keys, count(*) AS rows FROM (
-    SELECT r.tenant_id, r.device_id, r.reading_id
-    FROM device_state s
-    CROSS JOIN readings r ON r.tenant_id = s.tenant_id AND r.device_id = s.device_id AND r.reading_id < min(?1, s.evaluated_through + 1)
-    WHERE r.received_at < ?1 LIMIT ?2)";
+SELECT json_group_array(reading_id) AS ids, count(*) AS rows FROM (
+    SELECT r.reading_id
+    FROM readings r CROSS JOIN device_state s ON s.tenant_id = r.tenant_id AND s.device_id = r.device_id
+    WHERE r.reading_id < max(?1, coalesce((SELECT reading_id FROM readings ORDER BY reading_id LIMIT 1 OFFSET ?2), 9223372036854775807))
+        AND r.received_at < ?1 AND r.reading_id <= s.evaluated_through
+    ORDER BY r.reading_id LIMIT ?2)";
 
-const PURGE_READINGS: &str = "
-DELETE FROM readings WHERE (tenant_id, device_id, reading_id) IN (
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+pub(super) const PURGE_READINGS: &str = "DELETE FROM readings WHERE reading_id IN (SELECT value FROM json_each(?1))";
 
 fn purged(done: &SqliteQueryResult, limit: u32) -> Purged {
     Purged { rows: done.rows_affected(), more: done.rows_affected() >= u64::from(limit) }
@@ -77,7 +76,7 @@ impl OpsStore for SqliteStore {
             .bind(blob(&after.map_or(Uuid::nil(), |id| id.0)))
             .bind(micros(now))
             .bind(limit)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let alerts = rows.iter().map(alerts::alert).collect::<Result<Vec<Alert>>>()?;
         if alerts.is_empty() {
@@ -89,7 +88,7 @@ impl OpsStore for SqliteStore {
             ORDER BY p.tenant_id, p.policy_id",
         )
         .bind(to_json(&tenants)?)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await?;
         let policies = rows.iter().map(policies::policy).collect::<Result<Vec<Policy>>>()?;
         Ok((alerts, policies))
@@ -100,8 +99,8 @@ impl OpsStore for SqliteStore {
             alerts.iter().map(|(tenant_id, alert_id, level)| (tenant_id, *alert_id, *level, EventId::generate())).collect();
         let arguments = to_json(&arguments)?;
         let raised = {
-            let _gate = self.gate().await;
-            sqlx::query(ESCALATE).bind(arguments).bind(micros(now)).execute(&self.pool).await?.rows_affected()
+            let mut writer = self.writer().await?;
+            sqlx::query(ESCALATE).bind(arguments).bind(micros(now)).execute(writer.connection()).await?.rows_affected()
         };
         if raised > 0 {
             self.signal(Topic::Events);
@@ -111,8 +110,8 @@ impl OpsStore for SqliteStore {
 
     async fn expire_job_leases(&self, now: Timestamp, attempts_max: u32, limit: u32) -> Result<Purged> {
         let done = {
-            let _gate = self.gate().await;
-            sqlx::query(EXPIRE_JOBS).bind(micros(now)).bind(attempts_max).bind(limit).execute(&self.pool).await?
+            let mut writer = self.writer().await?;
+            sqlx::query(EXPIRE_JOBS).bind(micros(now)).bind(attempts_max).bind(limit).execute(writer.connection()).await?
         };
         if done.rows_affected() > 0 {
             self.signal(Topic::Jobs);
@@ -124,8 +123,9 @@ impl OpsStore for SqliteStore {
         let mut all = Purged::default();
         for step in [PURGE_JOBS, PURGE_EVENTS, PURGE_ALERTS] {
             let left = u64::from(limit).saturating_sub(all.rows);
-            let _gate = self.gate().await;
-            let done = sqlx::query(step).bind(micros(before)).bind(i64::try_from(left).unwrap_or(i64::MAX)).execute(&self.pool).await?;
+            let mut writer = self.writer().await?;
+            let done =
+                sqlx::query(step).bind(micros(before)).bind(i64::try_from(left).unwrap_or(i64::MAX)).execute(writer.connection()).await?;
             all.rows += done.rows_affected();
         }
         all.more = all.rows >= u64::from(limit);
@@ -133,14 +133,14 @@ impl OpsStore for SqliteStore {
     }
 
     async fn purge_readings(&self, before: Timestamp, limit: u32) -> Result<Purged> {
-        let row = sqlx::query(OLD_READINGS).bind(micros(before)).bind(limit).fetch_one(&self.pool).await?;
+        let row = sqlx::query(OLD_READINGS).bind(micros(before)).bind(limit).fetch_one(&self.readers).await?;
         let fields = super::rows::Fields::new(&row, "old readings");
-        let (keys, found): (String, u64) = (fields.get("keys")?, fields.number("rows")?);
+        let (ids, found): (String, u64) = (fields.get("ids")?, fields.number("rows")?);
         if found == 0 {
             return Ok(Purged::default());
         }
-        let _gate = self.gate().await;
-        let done = sqlx::query(PURGE_READINGS).bind(keys).execute(&self.pool).await?;
+        let mut writer = self.writer().await?;
+        let done = sqlx::query(PURGE_READINGS).bind(ids).execute(writer.connection()).await?;
         Ok(Purged { rows: done.rows_affected(), more: found >= u64::from(limit) })
     }
 }

@@ -40,7 +40,7 @@ async fn page_by_id<T>(
         .bind(tenant_id.map(TenantId::as_str))
         .bind(blob(&after))
         .bind(paging::rows_wanted(page))
-        .fetch_all(&store.pool)
+        .fetch_all(&store.readers)
         .await?;
     let items = rows.iter().map(read).collect::<Result<_>>()?;
     Ok(paging::page(list, page, items, id))
@@ -54,14 +54,14 @@ async fn find_by_id<T>(
     id: Uuid,
     read: fn(&SqliteRow) -> Result<T>,
 ) -> Result<Option<T>> {
-    let row = sqlx::query(sql).bind(tenant_id.as_str()).bind(blob(&id)).fetch_optional(&store.pool).await?;
+    let row = sqlx::query(sql).bind(tenant_id.as_str()).bind(blob(&id)).fetch_optional(&store.readers).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// Deletes a tenant's row by its UUID: `sql` takes the two.
 async fn delete_by_id(store: &SqliteStore, sql: &'static str, tenant_id: Option<&TenantId>, id: Uuid) -> Result<bool> {
-    let _gate = store.gate().await;
-    let done = sqlx::query(sql).bind(tenant_id.map(TenantId::as_str)).bind(blob(&id)).execute(&store.pool).await?;
+    let mut writer = store.writer().await?;
+    let done = sqlx::query(sql).bind(tenant_id.map(TenantId::as_str)).bind(blob(&id)).execute(writer.connection()).await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -1,14 +1,28 @@
-//! Writing: one transaction at a time in the process, waited for in order.
+//! Writing: one at a time in the process, waited for in order.
 
 use std::sync::Arc;
 
+use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::SqliteStore;
 use crate::{Result, Topic};
 
-/// A transaction that may write. Dropped before [`WriteTransaction::commit`], it changes nothing.
+/// The right to write, for a single statement: a transaction of its own.
+pub(super) struct Writer {
+    // Dropped in this order: the connection is given back before the next writer is let in.
+    connection: PoolConnection<Sqlite>,
+    _gate: OwnedMutexGuard<()>,
+}
+
+impl Writer {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+/// The right to write, for several statements. Dropped before [`WriteTransaction::commit`], it changes nothing.
 pub(super) struct WriteTransaction {
     // Dropped in this order: the connection is told to roll back before the next writer is let in.
     transaction: Transaction<'static, Sqlite>,
@@ -29,19 +43,21 @@ impl WriteTransaction {
 }
 
 impl SqliteStore {
-    /// Waits for the gate, then for a connection, then for writers of other processes.
+    /// Waits for the gate, then for this service's one writing connection, then, at the first statement, for other processes.
     ///
-    /// The gate comes first, so that writers wait in a fair queue rather than on SQLite's lock, which is handed out at random, and so
-    /// that a pool never has more than one connection out for writing.
-    pub(super) async fn write(&self) -> Result<WriteTransaction> {
-        let gate = self.gate().await;
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(WriteTransaction { transaction, gate })
+    /// The gate comes first, so that writers wait in a fair queue rather than on SQLite's lock, which whoever asks at the right moment
+    /// gets. Whoever has passed it waits for no reader, as the writing connection is apart from theirs.
+    pub(super) async fn writer(&self) -> Result<Writer> {
+        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+        let connection = self.writers.acquire().await?;
+        Ok(Writer { connection, _gate: gate })
     }
 
-    /// Lets a single statement write, which is a transaction of its own.
-    pub(super) async fn gate(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.shared.gate).lock_owned().await
+    /// As [`Self::writer`], for a transaction that holds the lock for writing from its beginning, so that it never has to be done again.
+    pub(super) async fn write(&self) -> Result<WriteTransaction> {
+        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+        let transaction = self.writers.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(WriteTransaction { transaction, gate })
     }
 
     /// Says that there is work on a topic; to be called after the commit.

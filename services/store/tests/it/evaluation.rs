@@ -1,82 +1,372 @@
-//! Devices to evaluate.
+//! Devices to evaluate: leases, order, and judgements that take effect once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use pulse_domain::alert::{AlertChange, AlertStatus, EventKind};
+use pulse_domain::device::{DeviceStatus, Lifecycle};
+use pulse_domain::evaluation::{DeviceMemory, DeviceOutcome, OpenAlert, Silence};
+use pulse_domain::ids::ReadingId;
+use pulse_domain::reading::NewReading;
+use pulse_domain::rule::Severity;
+use pulse_store::{Backlog, Claim, CommitSummary, DueBatch, RulesVersion, Topic};
 
 use crate::contract;
 use crate::fixture::*;
 
-contract!(a_reading_makes_its_device_due_with_what_judging_takes, |db| {
+fn names(batch: &DueBatch) -> Vec<&str> {
+    batch.devices.iter().map(|due| due.key.device_id.as_str()).collect()
+}
+
+contract!(a_due_device_comes_with_what_judging_it_takes, |db| {
     let t = tenant("t1");
-    db.with_devices(&t, &["d1", "d2"]).await;
-    let d1 = key(&t, "d1");
-    db.append_readings(&[reading(&d1, at(1)), reading(&d1, at(2))]).await.unwrap();
-    let backlog = db.evaluation_backlog(at(5)).await.unwrap();
-    assert_eq!((backlog.depth, backlog.oldest_at), (1, Some(at(1))));
-    let batch = db.claim(at(5)).await;
-    assert_eq!(batch.devices.len(), 1);
+    db.with_devices(&t, &["d1", "idle"]).await;
+    let rule = rule(&t);
+    db.insert_rule(&rule).await.unwrap();
+    let moved =
+        pulse_store::DeviceSpec { site_id: site("s9"), group_ids: vec!["g1".parse().unwrap(), "g2".parse().unwrap()], ..spec("d1") };
+    db.update_device(&t, &moved, at(1)).await.unwrap();
+    let (silent, hot) = (alert(&t, "d1", at(2)), rule_alert(&rule, "d1", at(2)));
+    db.with_alert(&silent).await;
+    db.with_alert(&hot).await;
+    db.silence_alert(&t, silent.alert_id, at(50)).await.unwrap();
+    db.append_readings(&[reading(&key(&t, "d1"), at(3)), reading(&key(&t, "d1"), at(4))]).await.unwrap();
+
+    let batch = db.claim(at(9)).await;
+    assert_eq!(batch.rules, [RulesVersion { tenant_id: t.clone(), version: 1 }]);
+    assert_eq!(names(&batch), ["d1"]);
     let due = &batch.devices[0];
-    assert_eq!(due.readings.len(), 2);
-    assert_eq!(due.last_seen, Some(at(2)));
-    let a = alert(&t, "d1", at(5));
-    let mut o = outcome(due);
-    o.changes = vec![open(&a), close(&a, at(6))];
-    let s = db.commit_evaluation(batch.lease, &[o], at(6)).await.unwrap();
-    assert_eq!((s.opened, s.closed, s.lost), (1, 1, 0));
-    let events = db.alert_events(&t, a.alert_id).await.unwrap();
-    assert_eq!(events.len(), 2);
-    assert_eq!(events[0].alert, a);
-    assert_eq!(db.evaluation_backlog(at(99)).await.unwrap().depth, 0);
+    assert_eq!((&due.site_id, &due.group_ids, &*due.device_type), (&site("s9"), &moved.group_ids, "thermometer"));
+    assert_eq!((due.lifecycle, due.status, due.last_seen, due.has_more), (Lifecycle::Active, DeviceStatus::Online, Some(at(4)), false));
+    assert_eq!(due.readings.iter().map(|reading| reading.received_at).collect::<Vec<_>>(), [at(3), at(4)]);
+    let mut open_alerts = due.open_alerts.clone();
+    open_alerts.sort_by_key(|open| open.alert_id);
+    let expected =
+        [&silent, &hot].map(|alert| OpenAlert { alert_id: alert.alert_id, fingerprint: alert.fingerprint.clone(), rule_id: alert.rule_id });
+    assert_eq!(open_alerts, expected);
+    assert_eq!(due.silences, [Silence { fingerprint: silent.fingerprint, until: at(50) }]);
 });
 
-contract!(smoke, |db| {
+contract!(what_a_judgement_remembers_is_there_at_the_next, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
+    let batch = db.claim(at(2)).await;
+    assert_eq!((batch.devices[0].status, &batch.devices[0].memory), (DeviceStatus::Unknown, &DeviceMemory::default()));
+    let memory = DeviceMemory {
+        latest: BTreeMap::from([("temp \"é\"".to_owned(), 0.1), ("x".to_owned(), -1e300)]),
+        breaching_since: BTreeMap::from([("r/0".to_owned(), at(1) + TimeDelta::microseconds(123_456))]),
+        sampled_at: BTreeMap::from([("x".to_owned(), at(1))]),
+    };
+    let judged =
+        DeviceOutcome { status: DeviceStatus::Stale, memory: memory.clone(), next_check_at: Some(at(10)), ..outcome(&batch.devices[0]) };
+    db.commit_evaluation(batch.lease, &[judged], at(3)).await.unwrap();
+    assert_eq!(names(&db.claim(at(9)).await), [""; 0]);
+    let again = db.claim(at(10)).await;
+    assert_eq!((again.devices[0].status, &again.devices[0].memory), (DeviceStatus::Stale, &memory));
+    assert_eq!(again.devices[0].readings, []);
+    assert_eq!(again.devices[0].last_seen, Some(at(1)));
+    assert_eq!(db.device(&key(&t, "d1")).await.unwrap().unwrap().status, DeviceStatus::Stale);
+});
+
+contract!(the_longest_due_come_first_and_no_more_than_asked, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["a", "b", "c", "d"]).await;
+    for (name, second) in [("a", 4), ("b", 2), ("c", 3), ("d", 90)] {
+        db.append_readings(&[reading(&key(&t, name), at(second))]).await.unwrap();
+    }
+    assert_eq!(db.evaluation_backlog(at(10)).await.unwrap(), Backlog { depth: 3, oldest_at: Some(at(2)) });
+    let first = db.claim_due_devices(Claim { limit: 2, ..claim(at(10)) }, 100).await.unwrap();
+    assert_eq!(names(&first), ["b", "c"]);
+    // What is claimed and unfinished is still waited for.
+    assert_eq!(db.evaluation_backlog(at(10)).await.unwrap(), Backlog { depth: 3, oldest_at: Some(at(2)) });
+    let second = db.claim_due_devices(Claim { limit: 2, ..claim(at(10)) }, 100).await.unwrap();
+    assert_eq!(names(&second), ["a"]);
+    let outcomes: Vec<_> = first.devices.iter().map(outcome).collect();
+    db.commit_evaluation(first.lease, &outcomes, at(11)).await.unwrap();
+    assert_eq!(db.evaluation_backlog(at(11)).await.unwrap(), Backlog { depth: 1, oldest_at: Some(at(4)) });
+});
+
+contract!(a_leased_device_is_claimed_again_only_once_the_lease_has_passed, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
+    let first = db.claim(at(10)).await;
+    let end = at(10) + LEASE;
+    assert_eq!(names(&db.claim(end - TimeDelta::microseconds(1)).await), [""; 0]);
+    let second = db.claim(end).await;
+    assert_eq!(names(&second), ["d1"]);
+    assert_ne!(first.lease, second.lease);
+
+    let mut late = outcome(&first.devices[0]);
+    late.changes = vec![open(&alert(&t, "d1", at(10)))];
+    let lost = CommitSummary { lost: 1, ..CommitSummary::default() };
+    assert_eq!(db.commit_evaluation(first.lease, &[late], end).await.unwrap(), lost);
+    assert_eq!(db.evaluation_backlog(end).await.unwrap().depth, 1);
+
+    let judged = [outcome(&second.devices[0])];
+    assert_eq!(db.commit_evaluation(second.lease, &judged, end).await.unwrap(), CommitSummary::default());
+    // Once is enough: a second commit under the same lease finds it given back.
+    assert_eq!(db.commit_evaluation(second.lease, &judged, end).await.unwrap(), lost);
+    assert_eq!(db.alerts(&t, &Default::default(), &all()).await.unwrap().items, []);
+});
+
+contract!(a_lease_that_has_passed_is_lost_also_when_nobody_else_came, |db| {
     let t = tenant("t1");
     db.with_devices(&t, &["d1", "d2"]).await;
-    let r = rule(&t);
-    db.insert_rule(&r).await.unwrap();
-    assert_eq!(db.rules_of(std::slice::from_ref(&t)).await.unwrap(), std::slice::from_ref(&r));
-    let route = db.with_route(&t).await;
-    let a = rule_alert(&r, "d1", at(1));
-    db.with_alert(&a).await;
-    assert_eq!(db.open_alert(&t, &a.fingerprint).await.unwrap(), Some(a.clone()));
-    db.acknowledge_alert(&t, a.alert_id, "me", at(2), &cause(at(2))).await.unwrap().unwrap();
-    db.silence_alert(&t, a.alert_id, at(100)).await.unwrap().unwrap();
-    let batch = db.claim_events(claim(at(3))).await.unwrap();
-    assert_eq!(batch.events.len(), 2);
-    assert_eq!(batch.routes.len(), 1);
-    let mut j = job(&route, at(3));
-    j.event_id = batch.events[0].event_id;
-    let events: Vec<_> = batch.events.iter().map(|e| (t.clone(), e.event_id)).collect();
-    let s = db.commit_dispatch(batch.lease, &events, &[j.clone()], at(4)).await.unwrap();
-    assert_eq!((s.dispatched, s.jobs), (2, 1));
-    let jobs = db.claim_jobs(pulse_domain::integration::Queue::Integration, claim(at(5)), &[]).await.unwrap();
-    assert_eq!(jobs.jobs.len(), 1);
-    assert!(jobs.jobs[0].integration.is_some());
-    let rec = pulse_store::AttemptRecord {
-        tenant_id: t.clone(),
-        lease: jobs.lease,
-        attempt: pulse_domain::job::Attempt {
-            job_id: j.job_id,
-            attempt: 1,
-            started_at: at(5),
-            finished_at: at(6),
-            error: None,
-            http_status: Some(200),
-            detail: None,
-        },
-        verdict: pulse_domain::job::Verdict::Delivered,
+    db.append_readings(&[reading(&key(&t, "d1"), at(1)), reading(&key(&t, "d2"), at(1))]).await.unwrap();
+    let batch = db.claim(at(10)).await;
+    let outcomes: Vec<_> = batch.devices.iter().map(outcome).collect();
+    let summary = db.commit_evaluation(batch.lease, &outcomes, at(10) + LEASE).await.unwrap();
+    assert_eq!(summary, CommitSummary { lost: 2, ..CommitSummary::default() });
+    assert_eq!(db.claim(at(10) + LEASE).await.devices.len(), 2);
+});
+
+contract!(devices_that_are_held_are_committed_beside_those_that_are_lost, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["held", "lost"]).await;
+    db.append_readings(&[reading(&key(&t, "lost"), at(1))]).await.unwrap();
+    let early = db.claim(at(2)).await;
+    db.append_readings(&[reading(&key(&t, "held"), at(20))]).await.unwrap();
+    let late = db.claim(at(20)).await;
+    let now = at(2) + LEASE;
+    let taken_over = db.claim(now).await;
+    assert_eq!(names(&taken_over), ["lost"]);
+
+    let (for_held, for_lost) = (alert(&t, "held", at(20)), alert(&t, "lost", at(2)));
+    let outcomes = [
+        DeviceOutcome { changes: vec![open(&for_lost)], ..outcome(&early.devices[0]) },
+        DeviceOutcome { changes: vec![open(&for_held)], ..outcome(&late.devices[0]) },
+        DeviceOutcome { changes: vec![close(&for_held, at(21))], ..outcome(&late.devices[0]) },
+    ];
+    let summary = db.commit_evaluation(late.lease, &outcomes, now).await.unwrap();
+    // The second judgement of one device did not know the first, so it does not count either.
+    assert_eq!(summary, CommitSummary { opened: 1, lost: 2, ..CommitSummary::default() });
+    let open = db.alerts(&t, &Default::default(), &all()).await.unwrap().items;
+    assert_eq!(open.iter().map(|alert| alert.alert_id).collect::<Vec<_>>(), [for_held.alert_id]);
+    assert_eq!(db.commit_evaluation(late.lease, &[], now).await.unwrap(), CommitSummary::default());
+});
+
+contract!(readings_that_arrive_during_a_lease_stay_due, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let d1 = key(&t, "d1");
+    db.append_readings(&[reading(&d1, at(1))]).await.unwrap();
+    let batch = db.claim(at(2)).await;
+    db.append_readings(&[reading(&d1, at(3)), reading(&d1, at(4))]).await.unwrap();
+    let judged = DeviceOutcome { next_check_at: Some(at(1_000)), ..outcome(&batch.devices[0]) };
+    db.commit_evaluation(batch.lease, &[judged], at(5)).await.unwrap();
+    assert_eq!(db.evaluation_backlog(at(5)).await.unwrap(), Backlog { depth: 1, oldest_at: Some(at(3)) });
+    let again = db.claim(at(5)).await;
+    assert_eq!(again.devices[0].readings.iter().map(|reading| reading.received_at).collect::<Vec<_>>(), [at(3), at(4)]);
+});
+
+contract!(a_reading_during_a_check_for_silence_is_not_overlooked, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let d1 = key(&t, "d1");
+    db.append_readings(&[reading(&d1, at(1))]).await.unwrap();
+    let batch = db.claim(at(2)).await;
+    let judged = DeviceOutcome { next_check_at: Some(at(31)), ..outcome(&batch.devices[0]) };
+    db.commit_evaluation(batch.lease, &[judged], at(2)).await.unwrap();
+
+    let check = db.claim(at(31)).await;
+    assert_eq!(check.devices[0].readings, []);
+    db.append_readings(&[reading(&d1, at(32))]).await.unwrap();
+    let stale = DeviceOutcome { status: DeviceStatus::Stale, next_check_at: None, ..outcome(&check.devices[0]) };
+    assert_eq!(stale.evaluated_through, None);
+    db.commit_evaluation(check.lease, &[stale], at(33)).await.unwrap();
+    assert_eq!(db.claim(at(33)).await.devices[0].readings.len(), 1);
+});
+
+contract!(a_long_backlog_is_read_in_order_piece_by_piece, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let d1 = key(&t, "d1");
+    let sent: Vec<NewReading> = (0..10).map(|n| NewReading { seq: Some(n), ..reading(&d1, at(n)) }).collect();
+    db.append_readings(&sent).await.unwrap();
+    let mut seen = Vec::new();
+    loop {
+        let batch = db.claim_due_devices(claim(at(20)), 4).await.unwrap();
+        let Some(due) = batch.devices.first() else { break };
+        seen.extend(due.readings.iter().filter_map(|reading| reading.seq));
+        assert_eq!(due.has_more, seen.len() < 10);
+        db.commit_evaluation(batch.lease, &[outcome(due)], at(20)).await.unwrap();
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+});
+
+contract!(a_judgement_never_takes_evaluation_back, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let d1 = key(&t, "d1");
+    db.append_readings(&[reading(&d1, at(1))]).await.unwrap();
+    let batch = db.claim(at(2)).await;
+    db.commit_evaluation(batch.lease, &[outcome(&batch.devices[0])], at(2)).await.unwrap();
+    db.append_readings(&[reading(&d1, at(3))]).await.unwrap();
+    let batch = db.claim(at(4)).await;
+    let judged = DeviceOutcome { evaluated_through: Some(ReadingId(1)), ..outcome(&batch.devices[0]) };
+    db.commit_evaluation(batch.lease, &[judged], at(4)).await.unwrap();
+    assert_eq!(db.claim(at(5)).await.devices[0].readings.len(), 1);
+});
+
+contract!(changes_to_one_fingerprint_take_effect_in_order, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1", "d2"]).await;
+    let (old, second, third) = (alert(&t, "d1", at(1)), alert(&t, "d1", at(5)), alert(&t, "d1", at(7)));
+    db.with_alert(&old).await;
+    db.append_readings(&[reading(&key(&t, "d1"), at(2)), reading(&key(&t, "d2"), at(2))]).await.unwrap();
+    let update = |alert: &pulse_domain::alert::Alert, summary: &str, second| AlertChange::Update {
+        alert_id: alert.alert_id,
+        severity: Severity::new(2).unwrap(),
+        summary: summary.into(),
+        details: serde_json::json!({"n": second}),
+        at: at(second),
     };
-    assert_eq!(db.record_attempts(&[rec], at(6)).await.unwrap().recorded, 1);
-    assert_eq!(db.attempts(&t, j.job_id).await.unwrap().len(), 1);
-    println!("{:?}", db.fleet().await.unwrap());
-    println!("{:?}", db.purge_finished(at(1000), 10).await.unwrap());
-    println!("{:?}", db.purge_readings(at(1000), 10).await.unwrap());
-    assert!(db.update_device(&t, &spec("d1"), at(9)).await.unwrap());
-    assert!(db.delete_rule(&t, r.rule_id, at(10)).await.unwrap());
-    assert_eq!(db.alerts(&t, &Default::default(), &all()).await.unwrap().items.len(), 1);
-    db.escalation_candidates(at(10), None, 10).await.unwrap();
-    db.escalate(&[(t.clone(), a.alert_id, 1)], at(10)).await.unwrap();
-    db.expire_job_leases(at(10), 5, 10).await.unwrap();
-    db.job_backlog(pulse_domain::integration::Queue::Integration, at(10)).await.unwrap();
-    db.dispatch_backlog(at(10)).await.unwrap();
-    assert!(db.delete_integration(&t, route.spec.integration_id, at(10)).await.unwrap());
-    db.devices(&t, &Default::default(), &all()).await.unwrap();
-    db.tokens(None, &all()).await.unwrap();
+    let changes = vec![
+        update(&old, "a", 3),
+        update(&old, "b", 3),
+        close(&old, at(4)),
+        open(&second),
+        update(&second, "c", 5),
+        close(&second, at(6)),
+        open(&third),
+        // Open already: no second one.
+        open(&alert(&t, "d1", at(8))),
+        update(&third, "d", 9),
+    ];
+    let summary = db.judge(at(9), "d1", changes).await;
+    assert_eq!(summary, CommitSummary { opened: 2, updated: 4, closed: 2, lost: 0 });
+
+    let life = |events: &[pulse_domain::alert::AlertEvent]| {
+        events.iter().map(|event| (event.kind, event.at, event.alert.status, event.alert.summary.clone())).collect::<Vec<_>>()
+    };
+    let [of_old, of_second, of_third] = [&old, &second, &third].map(|alert| alert.alert_id);
+    let events = db.alert_events(&t, of_old).await.unwrap();
+    assert_eq!(
+        life(&events)[1..],
+        [(EventKind::Closed, at(4), AlertStatus::Closed, "b".to_owned())],
+        "the event holds the alert as it stands after the change"
+    );
+    assert_eq!((events[1].origin_at, &events[1].trace), (Some(at(4)), &Some(trace())));
+    assert_eq!(
+        life(&db.alert_events(&t, of_second).await.unwrap()),
+        [
+            (EventKind::Open, at(5), AlertStatus::Open, second.summary.clone()),
+            (EventKind::Closed, at(6), AlertStatus::Closed, "c".to_owned())
+        ]
+    );
+    assert_eq!(life(&db.alert_events(&t, of_third).await.unwrap()), [(EventKind::Open, at(7), AlertStatus::Open, third.summary.clone())]);
+    let open = db.open_alert(&t, &third.fingerprint).await.unwrap().unwrap();
+    assert_eq!((open.alert_id, &*open.summary, open.updated_at, open.created_at), (of_third, "d", at(9), at(7)));
+    assert_eq!(open.details, serde_json::json!({"n": 9}));
+
+    let queue = db.claim_events(claim(at(10))).await.unwrap().events;
+    let order: Vec<_> = queue.iter().map(|event| (event.alert.alert_id, event.kind)).collect();
+    let (o, c) = (EventKind::Open, EventKind::Closed);
+    assert_eq!(order, [(of_old, o), (of_old, c), (of_second, o), (of_second, c), (of_third, o)]);
+});
+
+contract!(nothing_opens_for_a_rule_that_went_between_claim_and_commit, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1", "d2", "d3"]).await;
+    let (deleted, disabled, kept) = (rule(&t), rule(&t), rule(&t));
+    for rule in [&deleted, &disabled, &kept] {
+        db.insert_rule(rule).await.unwrap();
+    }
+    db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
+    let batch = db.claim(at(2)).await;
+    assert!(db.delete_rule(&t, deleted.rule_id, at(3)).await.unwrap());
+    let mut off = disabled.clone();
+    off.spec.enabled = false;
+    assert!(db.update_rule(&off).await.unwrap());
+    let changes = [&deleted, &disabled, &kept].map(|rule| open(&rule_alert(rule, "d1", at(2)))).to_vec();
+    let judged = DeviceOutcome { changes, ..outcome(&batch.devices[0]) };
+    let summary = db.commit_evaluation(batch.lease, &[judged], at(4)).await.unwrap();
+    assert_eq!(summary, CommitSummary { opened: 1, ..CommitSummary::default() });
+    let open = db.alerts(&t, &Default::default(), &all()).await.unwrap().items;
+    assert_eq!(open.iter().map(|alert| alert.rule_id).collect::<Vec<_>>(), [Some(kept.rule_id)]);
+    assert_eq!(db.dispatch_backlog(at(5)).await.unwrap().depth, 1);
+});
+
+contract!(nothing_opens_for_a_device_out_of_service, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    for lifecycle in [Lifecycle::Inactive, Lifecycle::Decommissioned, Lifecycle::Revoked] {
+        db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
+        db.update_device(&t, &pulse_store::DeviceSpec { lifecycle, ..spec("d1") }, at(1)).await.unwrap();
+        assert_eq!(db.judge(at(2), "d1", vec![open(&alert(&t, "d1", at(2)))]).await.opened, 0, "{lifecycle:?}");
+    }
+    db.update_device(&t, &spec("d1"), at(3)).await.unwrap();
+    assert_eq!(db.judge(at(3), "d1", vec![open(&alert(&t, "d1", at(3)))]).await.opened, 1);
+});
+
+contract!(nothing_opens_while_silenced, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let first = alert(&t, "d1", at(1));
+    db.with_alert(&first).await;
+    db.silence_alert(&t, first.alert_id, at(100)).await.unwrap();
+    let again = |second| db.append_readings(std::slice::from_ref(Box::leak(Box::new(reading(&key(&t, "d1"), at(second))))));
+    again(2).await.unwrap();
+    assert_eq!(db.judge(at(2), "d1", vec![close(&first, at(2))]).await.closed, 1);
+    again(99).await.unwrap();
+    assert_eq!(db.judge(at(99), "d1", vec![open(&alert(&t, "d1", at(99)))]).await.opened, 0);
+    again(100).await.unwrap();
+    let second = alert(&t, "d1", at(100));
+    assert_eq!(db.judge(at(100), "d1", vec![open(&second)]).await.opened, 1);
+    assert_eq!(db.alert(&t, second.alert_id).await.unwrap().unwrap().silenced_until, None);
+});
+
+contract!(rules_are_versioned_by_tenant, |db| {
+    let (t1, t2) = (tenant("t1"), tenant("t2"));
+    for t in [&t1, &t2] {
+        db.with_devices(t, &["d1"]).await;
+        db.append_readings(&[reading(&key(t, "d1"), at(1))]).await.unwrap();
+    }
+    let mut own = rule(&t1);
+    let mut now = 1;
+    let mut versions = async || {
+        now += 100;
+        let batch = db.claim(at(now)).await;
+        batch.rules.iter().map(|rules| (rules.tenant_id.clone(), rules.version)).collect::<BTreeMap<_, _>>()
+    };
+    let start = versions().await;
+    assert_eq!(start.len(), 2);
+    db.insert_rule(&own).await.unwrap();
+    let inserted = versions().await;
+    own.spec.name = "hotter".into();
+    db.update_rule(&own).await.unwrap();
+    let updated = versions().await;
+    db.set_rule_error(&t1, own.rule_id, Some("no such metric")).await.unwrap();
+    assert_eq!(versions().await, updated, "an error is no change of the rule");
+    db.delete_rule(&t1, own.rule_id, at(9)).await.unwrap();
+    let deleted = versions().await;
+    let of_t1: Vec<i64> = [&start, &inserted, &updated, &deleted].iter().map(|versions| versions[&t1]).collect();
+    assert!(of_t1.is_sorted_by(|a, b| a < b), "{of_t1:?}");
+    assert_eq!(start[&t2], deleted[&t2]);
+});
+
+contract!(rules_of_tenants_are_the_enabled_ones, |db| {
+    let (t1, t2, t3) = (tenant("t1"), tenant("t2"), tenant("t3"));
+    for t in [&t1, &t2, &t3] {
+        db.with_tenant(t).await;
+    }
+    let (one, mut off, two, three) = (rule(&t1), rule(&t1), rule(&t2), rule(&t3));
+    off.spec.enabled = false;
+    for rule in [&one, &off, &two, &three] {
+        db.insert_rule(rule).await.unwrap();
+    }
+    assert_eq!(db.rules_of(&[t1, t2]).await.unwrap(), [one, two]);
+    assert_eq!(db.rules_of(&[]).await.unwrap(), []);
+});
+
+contract!(events_wake_the_dispatcher, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1"]).await;
+    let mut wake = db.wake(Topic::Events);
+    wake.arm();
+    db.with_alert(&alert(&t, "d1", at(1))).await;
+    tokio::time::timeout(Duration::from_secs(5), wake.signalled()).await.unwrap();
 });

@@ -52,17 +52,17 @@ impl<'a> From<&'a AttemptRecord> for RecordArgument<'a> {
     }
 }
 
-const LOG: &str = "
+pub(in crate::sqlite) const LOG: &str = "
 INSERT INTO attempts (tenant_id, job_id, started_at, attempt, finished_at, error, http_status, detail)
 SELECT j.tenant_id, j.job_id, a.value ->> 'started_at', a.value ->> 'attempt', a.value ->> 'finished_at', a.value ->> 'error',
     a.value ->> 'http_status', a.value ->> 'detail'
-FROM json_each(?1) a
+FROM jsonb_each(?1) a
 CROSS JOIN jobs j ON j.tenant_id = a.value ->> 'tenant_id' AND j.job_id = unhex(a.value ->> 'job_id', '-')
 WHERE true
 ON CONFLICT DO NOTHING";
 
 /// The attempt's number is part of the guard, so that a record that arrives twice changes nothing the second time.
-const FINISH: &str = "
+pub(in crate::sqlite) const FINISH: &str = "
 UPDATE jobs SET
     state = a.value ->> 'state',
     run_at = coalesce(a.value ->> 'run_at', run_at),
@@ -70,7 +70,7 @@ UPDATE jobs SET
     last_error = a.value ->> 'last_error',
     lease_id = NULL,
     lease_until = NULL
-FROM json_each(?1) a
+FROM jsonb_each(?1) a
 WHERE jobs.tenant_id = a.value ->> 'tenant_id' AND jobs.job_id = unhex(a.value ->> 'job_id', '-')
     AND jobs.state = 'LEASED' AND jobs.lease_id = unhex(a.value ->> 'lease', '-') AND jobs.lease_until > ?2
     AND jobs.attempts = a.value ->> 'attempt'";

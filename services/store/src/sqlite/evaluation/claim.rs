@@ -17,8 +17,11 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::rows::{Fields, blob, micros, micros_after, to_json};
 use crate::{Claim, DueBatch, Error, Result, RulesVersion};
 
+/// At most so many readings of a device lie between two milestones, but for what one batch brings: the schema's trigger sets them.
+const READINGS_PER_MILESTONE: u32 = 64;
+
 /// The head of the due index that nobody holds.
-pub(super) const CLAIM: &str = "
+pub(in crate::sqlite) const CLAIM: &str = "
 UPDATE device_state SET lease_id = ?1, lease_until = ?2
 WHERE (tenant_id, device_id) IN (
     SELECT tenant_id, device_id FROM device_state
@@ -26,12 +29,24 @@ WHERE (tenant_id, device_id) IN (
     ORDER BY due_at LIMIT ?4)";
 
 /// What was claimed is found again in the due index: only a commit moves a device to a later time, and it ends the lease.
-pub(super) const LOAD: &str = "
+///
+/// Readings come as one text for each device, the newest first, as the chain is walked back: from its end, or from a milestone where it is
+/// so long that more than a claim takes would be passed by.
+pub(in crate::sqlite) const LOAD: &str = "
 SELECT s.tenant_id, s.device_id, s.status, s.last_seen, s.memory, s.last_reading_id, d.site_id, d.device_type, d.group_ids, d.lifecycle,
-    (SELECT json_group_array(json_array(reading_id, kind, ts, received_at, site_id, seq, json(metrics), trace)) FROM (
-        SELECT * FROM readings r
-        WHERE r.tenant_id = s.tenant_id AND r.device_id = s.device_id AND r.reading_id > s.evaluated_through
-        ORDER BY r.reading_id LIMIT ?4)) AS readings,
+    CASE WHEN s.last_reading_id > s.evaluated_through THEN (
+        WITH RECURSIVE chain (reading_id, previous_id, packed) AS (
+            SELECT r.reading_id, r.previous_id, r.packed FROM packed_readings r
+            WHERE r.reading_id = coalesce((
+                SELECT m.reading_id FROM milestones m
+                WHERE m.tenant_id = s.tenant_id AND m.device_id = s.device_id AND m.reading_id > s.evaluated_through
+                ORDER BY m.reading_id LIMIT 1 OFFSET ?4), s.last_reading_id)
+            UNION ALL
+            SELECT r.reading_id, r.previous_id, r.packed
+            FROM chain c CROSS JOIN packed_readings r ON r.reading_id = c.previous_id
+            WHERE c.previous_id > s.evaluated_through
+        )
+        SELECT '[' || group_concat(packed) || ']' FROM chain) END AS readings,
     (SELECT json_group_array(json_array(hex(a.alert_id), a.fingerprint, CASE WHEN a.rule_id IS NOT NULL THEN hex(a.rule_id) END))
         FROM alerts a WHERE a.tenant_id = s.tenant_id AND a.device_id = s.device_id AND a.status <> 'CLOSED') AS open_alerts,
     (SELECT json_group_array(json_array(q.fingerprint, q.until))
@@ -43,13 +58,13 @@ ORDER BY s.due_at LIMIT ?3";
 pub(super) async fn claim(store: &SqliteStore, claim: Claim, readings_max: u32) -> Result<DueBatch> {
     let lease = crate::new_lease();
     let claimed = {
-        let _gate = store.gate().await;
+        let mut writer = store.writer().await?;
         sqlx::query(CLAIM)
             .bind(blob(&lease.0))
             .bind(micros_after(claim.now, claim.lease))
             .bind(micros(claim.now))
             .bind(claim.limit)
-            .execute(&store.pool)
+            .execute(writer.connection())
             .await?
             .rows_affected()
     };
@@ -63,9 +78,15 @@ pub(super) async fn claim(store: &SqliteStore, claim: Claim, readings_max: u32) 
 }
 
 async fn load(store: &SqliteStore, claim: Claim, lease: LeaseId, readings_max: u32) -> Result<Vec<DueDevice>> {
-    let rows =
-        sqlx::query(LOAD).bind(micros(claim.now)).bind(blob(&lease.0)).bind(claim.limit).bind(readings_max).fetch_all(&store.pool).await?;
-    rows.iter().map(due_device).collect()
+    let rows = sqlx::query(LOAD)
+        .bind(micros(claim.now))
+        .bind(blob(&lease.0))
+        .bind(claim.limit)
+        .bind(readings_max / READINGS_PER_MILESTONE)
+        .fetch_all(&store.readers)
+        .await?;
+    let readings_max = usize::try_from(readings_max).unwrap_or(usize::MAX);
+    rows.iter().map(|row| due_device(row, readings_max)).collect()
 }
 
 async fn versions(store: &SqliteStore, tenants: &BTreeSet<&TenantId>) -> Result<Vec<RulesVersion>> {
@@ -73,7 +94,7 @@ async fn versions(store: &SqliteStore, tenants: &BTreeSet<&TenantId>) -> Result<
         "SELECT t.tenant_id, t.rules_version FROM json_each(?1) j CROSS JOIN tenants t ON t.tenant_id = j.value ORDER BY t.tenant_id",
     )
     .bind(to_json(tenants)?)
-    .fetch_all(&store.pool)
+    .fetch_all(&store.readers)
     .await?;
     rows.iter()
         .map(|row| {
@@ -87,12 +108,19 @@ async fn versions(store: &SqliteStore, tenants: &BTreeSet<&TenantId>) -> Result<
 #[derive(Deserialize)]
 struct Packed(i64, ReadingKind, i64, i64, SiteId, Option<i64>, Metrics, Option<TraceParent>);
 
-fn due_device(row: &SqliteRow) -> Result<DueDevice> {
+fn reading(Packed(id, kind, ts, received_at, site_id, seq, metrics, trace): Packed) -> Result<Reading> {
+    let (ts, received_at) = (time(ts)?, time(received_at)?);
+    Ok(Reading { reading_id: ReadingId(id), kind, ts, received_at, site_id, seq, metrics, trace })
+}
+
+fn due_device(row: &SqliteRow, readings_max: usize) -> Result<DueDevice> {
     let fields = Fields::new(row, "a device");
-    let readings = unpack(fields, "readings", |Packed(id, kind, ts, received_at, site_id, seq, metrics, trace)| {
-        let (ts, received_at) = (time(ts)?, time(received_at)?);
-        Ok(Reading { reading_id: ReadingId(id), kind, ts, received_at, site_id, seq, metrics, trace })
-    })?;
+    let mut readings = match fields.get::<Option<&str>>("readings")? {
+        Some(_) => unpack(fields, "readings", reading)?,
+        None => Vec::new(),
+    };
+    readings.reverse();
+    readings.truncate(readings_max);
     let last_reading_id: i64 = fields.get("last_reading_id")?;
     Ok(DueDevice {
         key: DeviceKey { tenant_id: fields.text("tenant_id")?, device_id: fields.text("device_id")? },

@@ -18,27 +18,34 @@ use crate::{CommitSummary, Result};
 struct StateArgument<'a>(&'a str, &'a str, Option<i64>, &'static str, &'a DeviceMemory, Option<i64>);
 
 /// A device with readings that were not judged is due since the receipt of the oldest of them.
-const WRITE_STATES: &str = "
+pub(in crate::sqlite) const WRITE_STATES: &str = "
 UPDATE device_state SET
     status = o.value ->> 3,
     memory = o.value -> 4,
     evaluated_through = max(evaluated_through, coalesce(o.value ->> 2, 0)),
     due_at = CASE
         WHEN last_reading_id > max(evaluated_through, coalesce(o.value ->> 2, 0)) THEN coalesce((
-            SELECT r.received_at FROM readings r
-            WHERE r.tenant_id = device_state.tenant_id AND r.device_id = device_state.device_id
-                AND r.reading_id > max(device_state.evaluated_through, coalesce(o.value ->> 2, 0))
-            ORDER BY r.reading_id LIMIT 1), ?3)
+            WITH RECURSIVE chain (previous_id, received_at) AS (
+                SELECT r.previous_id, r.received_at FROM readings r
+                WHERE r.reading_id = coalesce((
+                    SELECT min(m.reading_id) FROM milestones m
+                    WHERE m.tenant_id = device_state.tenant_id AND m.device_id = device_state.device_id
+                        AND m.reading_id > max(device_state.evaluated_through, coalesce(o.value ->> 2, 0))), device_state.last_reading_id)
+                UNION ALL
+                SELECT r.previous_id, r.received_at FROM chain c CROSS JOIN readings r ON r.reading_id = c.previous_id
+                WHERE c.previous_id > max(device_state.evaluated_through, coalesce(o.value ->> 2, 0))
+            )
+            SELECT received_at FROM chain WHERE previous_id <= max(device_state.evaluated_through, coalesce(o.value ->> 2, 0))), ?3)
         ELSE o.value ->> 5 END,
     lease_id = NULL,
     lease_until = NULL
-FROM json_each(?1) o
+FROM jsonb_each(?1) o
 WHERE device_state.tenant_id = o.value ->> 0 AND device_state.device_id = o.value ->> 1
     AND device_state.lease_id = ?2 AND device_state.lease_until > ?3";
 
-const HELD: &str = "
+pub(in crate::sqlite) const HELD: &str = "
 SELECT o.key AS place
-FROM json_each(?1) o CROSS JOIN device_state s ON s.tenant_id = o.value ->> 0 AND s.device_id = o.value ->> 1
+FROM jsonb_each(?1) o CROSS JOIN device_state s ON s.tenant_id = o.value ->> 0 AND s.device_id = o.value ->> 1
 WHERE s.lease_id = ?2 AND s.lease_until > ?3";
 
 pub(super) async fn commit(store: &SqliteStore, lease: LeaseId, outcomes: &[DeviceOutcome], now: Timestamp) -> Result<CommitSummary> {

@@ -22,8 +22,8 @@ struct DeviceArgument<'a>(&'a str, &'a str, &'a str, &'a [pulse_domain::ids::Gro
 /// A device has a state from the start, so that its first reading has a row to update.
 const INSERT: &str = "
 INSERT INTO devices (tenant_id, device_id, site_id, device_type, group_ids, lifecycle, token_hash, created_at)
-SELECT ?1, d.value ->> 0, d.value ->> 1, d.value ->> 2, d.value -> 3, d.value ->> 4, unhex(d.value ->> 5), ?3 FROM json_each(?2) d;
-INSERT INTO device_state (tenant_id, device_id) SELECT ?1, value ->> 0 FROM json_each(?2)";
+SELECT ?1, d.value ->> 0, d.value ->> 1, d.value ->> 2, d.value -> 3, d.value ->> 4, unhex(d.value ->> 5), ?3 FROM jsonb_each(?2) d;
+INSERT INTO device_state (tenant_id, device_id) SELECT ?1, value ->> 0 FROM jsonb_each(?2)";
 
 const SELECT: &str = "SELECT d.*, s.status, s.last_seen FROM devices d
     CROSS JOIN device_state s ON s.tenant_id = d.tenant_id AND s.device_id = d.device_id WHERE d.tenant_id = ";
@@ -51,7 +51,7 @@ pub(super) async fn insert(store: &SqliteStore, tenant_id: &TenantId, devices: &
 pub(super) async fn find(store: &SqliteStore, key: &DeviceKey) -> Result<Option<Device>> {
     let mut query = QueryBuilder::new(SELECT);
     query.push_bind(key.tenant_id.as_str()).push(" AND d.device_id = ").push_bind(key.device_id.as_str());
-    let row = query.build().fetch_optional(&store.pool).await?;
+    let row = query.build().fetch_optional(&store.readers).await?;
     row.as_ref().map(device).transpose()
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &Dev
         query.push(" AND d.lifecycle = ").push_bind(lifecycle.as_str());
     }
     query.push(" ORDER BY d.device_id LIMIT ").push_bind(paging::rows_wanted(page));
-    let rows = query.build().fetch_all(&store.pool).await?;
+    let rows = query.build().fetch_all(&store.readers).await?;
     let items = rows.iter().map(device).collect::<Result<_>>()?;
     Ok(paging::page(List::Devices, page, items, |device: &Device| device.device_id.as_str().to_owned()))
 }
@@ -130,12 +130,12 @@ pub(super) async fn close_all(connection: &mut SqliteConnection, tenant_id: &Ten
 }
 
 pub(super) async fn set_token(store: &SqliteStore, key: &DeviceKey, token: &TokenHash) -> Result<bool> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     let done = sqlx::query("UPDATE devices SET token_hash = ?3 WHERE tenant_id = ?1 AND device_id = ?2")
         .bind(key.tenant_id.as_str())
         .bind(key.device_id.as_str())
         .bind(&token.0[..])
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await?;
     Ok(done.rows_affected() > 0)
 }

@@ -13,7 +13,7 @@ pub(super) const FIND: &str = "SELECT * FROM integrations WHERE tenant_id = ?1 A
 pub(super) const PAGE: &str = "SELECT * FROM integrations WHERE tenant_id = ?1 AND integration_id > ?2 ORDER BY integration_id LIMIT ?3";
 
 pub(super) async fn insert(store: &SqliteStore, integration: &Integration) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query(
         "INSERT INTO integrations (tenant_id, integration_id, name, enabled, queue, destination, created_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -25,14 +25,14 @@ pub(super) async fn insert(store: &SqliteStore, integration: &Integration) -> Re
     .bind(integration.destination.queue().as_str())
     .bind(to_json(&integration.destination)?)
     .bind(micros(integration.created_at))
-    .execute(&store.pool)
+    .execute(writer.connection())
     .await
     .map_err(|error| Error::from(error).naming("the integration", "the tenant"))?;
     Ok(())
 }
 
 pub(super) async fn update(store: &SqliteStore, integration: &Integration) -> Result<bool> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     let done = sqlx::query(
         "UPDATE integrations SET name = ?3, enabled = ?4, queue = ?5, destination = ?6 WHERE tenant_id = ?1 AND integration_id = ?2",
     )
@@ -42,7 +42,7 @@ pub(super) async fn update(store: &SqliteStore, integration: &Integration) -> Re
     .bind(integration.enabled)
     .bind(integration.destination.queue().as_str())
     .bind(to_json(&integration.destination)?)
-    .execute(&store.pool)
+    .execute(writer.connection())
     .await?;
     Ok(done.rows_affected() > 0)
 }

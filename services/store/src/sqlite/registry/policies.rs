@@ -12,7 +12,7 @@ pub(super) const PAGE: &str = "SELECT * FROM policies WHERE tenant_id = ?1 AND p
 pub(super) const DELETE: &str = "DELETE FROM policies WHERE tenant_id = ?1 AND policy_id = ?2";
 
 pub(super) async fn insert(store: &SqliteStore, policy: &Policy) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query("INSERT INTO policies (tenant_id, policy_id, enabled, min_severity, spec, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .bind(policy.tenant_id.as_str())
         .bind(blob(&policy.policy_id.0))
@@ -20,7 +20,7 @@ pub(super) async fn insert(store: &SqliteStore, policy: &Policy) -> Result<()> {
         .bind(policy.spec.min_severity.get())
         .bind(to_json(&policy.spec)?)
         .bind(micros(policy.created_at))
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await
         .map_err(|error| Error::from(error).naming("the policy", "the tenant"))?;
     Ok(())

@@ -13,7 +13,7 @@ pub(super) const PAGE: &str = "SELECT * FROM routes WHERE tenant_id = ?1 AND rou
 pub(super) const DELETE: &str = "DELETE FROM routes WHERE tenant_id = ?1 AND route_id = ?2";
 
 pub(super) async fn insert(store: &SqliteStore, route: &Route) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query("INSERT INTO routes (tenant_id, route_id, integration_id, enabled, spec, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .bind(route.tenant_id.as_str())
         .bind(blob(&route.route_id.0))
@@ -21,21 +21,21 @@ pub(super) async fn insert(store: &SqliteStore, route: &Route) -> Result<()> {
         .bind(route.spec.enabled)
         .bind(to_json(&route.spec)?)
         .bind(micros(route.created_at))
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await
         .map_err(|error| Error::from(error).naming("the route", "the integration"))?;
     Ok(())
 }
 
 pub(super) async fn update(store: &SqliteStore, route: &Route) -> Result<bool> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     let done = sqlx::query("UPDATE routes SET integration_id = ?3, enabled = ?4, spec = ?5 WHERE tenant_id = ?1 AND route_id = ?2")
         .bind(route.tenant_id.as_str())
         .bind(blob(&route.route_id.0))
         .bind(blob(&route.spec.integration_id.0))
         .bind(route.spec.enabled)
         .bind(to_json(&route.spec)?)
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await
         .map_err(|error| Error::from(error).naming("the route", "the integration"))?;
     Ok(done.rows_affected() > 0)

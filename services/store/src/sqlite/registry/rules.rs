@@ -88,12 +88,12 @@ async fn bump_version(connection: &mut SqliteConnection, tenant_id: &TenantId) -
 }
 
 pub(super) async fn set_error(store: &SqliteStore, tenant_id: &TenantId, rule_id: RuleId, error: Option<&str>) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query("UPDATE rules SET error = ?3 WHERE tenant_id = ?1 AND rule_id = ?2")
         .bind(tenant_id.as_str())
         .bind(blob(&rule_id.0))
         .bind(error)
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await?;
     Ok(())
 }

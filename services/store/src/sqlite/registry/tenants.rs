@@ -10,19 +10,19 @@ use crate::sqlite::rows::{Fields, micros};
 use crate::{Error, Page, PageRequest, Result};
 
 pub(super) async fn insert(store: &SqliteStore, tenant: &Tenant) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query("INSERT INTO tenants (tenant_id, name, created_at) VALUES (?1, ?2, ?3)")
         .bind(tenant.tenant_id.as_str())
         .bind(&tenant.name)
         .bind(micros(tenant.created_at))
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await
         .map_err(|error| Error::from(error).naming("the tenant", "the tenant"))?;
     Ok(())
 }
 
 pub(super) async fn find(store: &SqliteStore, tenant_id: &TenantId) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT * FROM tenants WHERE tenant_id = ?1").bind(tenant_id.as_str()).fetch_optional(&store.pool).await?;
+    let row = sqlx::query("SELECT * FROM tenants WHERE tenant_id = ?1").bind(tenant_id.as_str()).fetch_optional(&store.readers).await?;
     row.as_ref().map(tenant).transpose()
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn page(store: &SqliteStore, page: &PageRequest) -> Result<Page
         .bind(after)
         .bind(SYSTEM_TENANT)
         .bind(paging::rows_wanted(page))
-        .fetch_all(&store.pool)
+        .fetch_all(&store.readers)
         .await?;
     let items = rows.iter().map(tenant).collect::<Result<_>>()?;
     Ok(paging::page(List::Tenants, page, items, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))

@@ -12,7 +12,7 @@ pub(super) const PAGE: &str = "SELECT * FROM api_tokens WHERE tenant_id IS ?1 AN
 pub(super) const DELETE: &str = "DELETE FROM api_tokens WHERE tenant_id IS ?1 AND token_id = ?2";
 
 pub(super) async fn insert(store: &SqliteStore, token: &ApiToken, hash: &TokenHash) -> Result<()> {
-    let _gate = store.gate().await;
+    let mut writer = store.writer().await?;
     sqlx::query("INSERT INTO api_tokens (token_hash, token_id, tenant_id, role, name, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .bind(&hash.0[..])
         .bind(blob(&token.token_id.0))
@@ -20,14 +20,14 @@ pub(super) async fn insert(store: &SqliteStore, token: &ApiToken, hash: &TokenHa
         .bind(token.role.as_str())
         .bind(&token.name)
         .bind(micros(token.created_at))
-        .execute(&store.pool)
+        .execute(writer.connection())
         .await
         .map_err(|error| Error::from(error).naming("the token", "the tenant"))?;
     Ok(())
 }
 
 pub(super) async fn find(store: &SqliteStore, hash: &TokenHash) -> Result<Option<ApiToken>> {
-    let row = sqlx::query("SELECT * FROM api_tokens WHERE token_hash = ?1").bind(&hash.0[..]).fetch_optional(&store.pool).await?;
+    let row = sqlx::query("SELECT * FROM api_tokens WHERE token_hash = ?1").bind(&hash.0[..]).fetch_optional(&store.readers).await?;
     row.as_ref().map(token).transpose()
 }
 
