@@ -28,6 +28,9 @@ pub struct CyclePlan {
     pub name: &'static str,
     /// The longest wait for a wake-up.
     pub poll: Duration,
+    /// The shortest wait after a step that found nothing more: under a stream of wake-ups batches form meanwhile, and the database is others'.
+    /// The first wake-up after a quiet time is followed at once. Zero: none.
+    pub pause: Duration,
     /// A step that takes longer is cancelled and counts as an error. /ready complains when no step has ended for the poll and two deadlines.
     pub deadline: Duration,
     /// Errors wait from 100 ms doubling to this, with jitter.
@@ -119,6 +122,10 @@ where
                 Some(wake) => wake.signalled().await,
                 None => std::future::pending().await,
             }
+        };
+        let woken = async {
+            tokio::time::sleep(self.plan.pause).await;
+            woken.await;
         };
         tokio::select! {
             () = woken => {}

@@ -16,9 +16,22 @@ async fn listener() -> TcpListener {
 
 fn api() -> Router {
     Router::new()
-        .route("/slow", get(|| async { tokio::time::sleep(Duration::from_millis(200)).await; "done" }))
-        .route("/stuck", get(|| std::future::pending::<()>()))
-        .route("/panic", get(|| async { if true { panic!("a defect") } }))
+        .route(
+            "/slow",
+            get(|| async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                "done"
+            }),
+        )
+        .route("/stuck", get(std::future::pending::<()>))
+        .route(
+            "/panic",
+            get(|| async {
+                if true {
+                    panic!("a defect")
+                }
+            }),
+        )
 }
 
 /// One request on a connection of its own; the answer's status and body.

@@ -1,4 +1,5 @@
 //! The runtime against the real store, real telemetry and real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
 
 mod cycle;
 mod http;
