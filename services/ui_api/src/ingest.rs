@@ -26,6 +26,7 @@ use utoipa_axum::routes;
 
 use crate::body::{BodyError, kib};
 use crate::metrics::Metrics;
+use crate::problem::Kind;
 use crate::settings::Settings;
 use admission::Refusal;
 use credentials::{Credentials, Known, Loader};
@@ -142,7 +143,7 @@ fn unread(error: BodyError, max_bytes: usize) -> Refusal {
         BodyError::TooLarge => {
             Refusal::new(RejectReason::PayloadTooLarge, format!("the body is larger than {}, the most that is taken", kib(max_bytes)))
         }
-        BodyError::TooSlow => Refusal::new(RejectReason::Invalid, "the body did not arrive in time"),
+        BodyError::TooSlow => Refusal::new(RejectReason::Invalid, "the body did not arrive in time").seen_as(Kind::Timeout),
         BodyError::Broken => Refusal::new(RejectReason::Invalid, "the body ended before it was whole"),
     }
 }

@@ -1,7 +1,7 @@
 //! Takes readings in and serves the API.
 //!
-//! - [`ingest`]: the doors for devices. A 202 means durable; writes are grouped across requests.
-//! - [`api`]: REST under `/api/v1`, behind bearer tokens ([`auth`]); every error is a [`problem`] document.
+//! - `ingest`: the doors for devices. A 202 means durable; writes are grouped across requests.
+//! - `api`: REST under `/api/v1`, behind bearer tokens (`auth`); every error is a problem document (`problem`).
 //! - [`metrics`]: what the service measures of itself.
 //!
 //! Readings go into the store and nowhere else: no other service is called.
@@ -39,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(9);
 /// # Errors
 /// [`Error::Settings`] for settings that do not fit together, otherwise the first task that failed.
 pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown: Shutdown) -> Result<(), Error> {
-    settings.check().map_err(Error::Settings)?;
+    settings.validate()?;
     let metrics = Arc::new(Metrics::new(&deps.telemetry));
     let (ingest, background) = ingest::new(&deps, &settings, &metrics);
     let router = router::router(&deps, &settings, &metrics, &ingest);

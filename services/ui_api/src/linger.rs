@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 /// The most that is read and thrown away, in bytes.
 const LINGER_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// For how long at most.
-const LINGER_MAX: Duration = Duration::from_secs(5);
+const LINGER_MAX: Duration = Duration::from_secs(3);
 
 /// Wraps the body of a request, unless the client waits for leave before it sends (`Expect: 100-continue`).
 pub(crate) fn linger(request: Request) -> Request {

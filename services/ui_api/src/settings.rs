@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use pulse_runtime::parse_duration;
+use pulse_runtime::{Error, parse_duration};
+
+/// The longest that what is known of a device may be used.
+const CREDENTIAL_TTL_MAX: Duration = Duration::from_secs(3_600);
 
 /// Settings of the ingest doors and the API.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,8 +75,15 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether they make sense together; the text names the setting and says what would be right.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Whether they make sense together.
+    ///
+    /// # Errors
+    /// Names the setting, what it is and what would be right.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check().map_err(Error::Settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
         let at_least_one = [
             ("PULSE_INGEST_BODY_MAX_BYTES", self.ingest_body_max_bytes),
             ("PULSE_INGEST_BATCH_MAX", self.ingest_batch_max),
@@ -89,6 +99,12 @@ impl Settings {
             return Err(format!(
                 "PULSE_INGEST_QUEUE_MAX is {}: it must be at least PULSE_INGEST_BATCH_MAX ({}), or no full batch could ever be taken",
                 self.ingest_queue_max, self.ingest_batch_max
+            ));
+        }
+        if self.ingest_credential_ttl > CREDENTIAL_TTL_MAX {
+            return Err(format!(
+                "PULSE_INGEST_CREDENTIAL_TTL is {:?}: it must be at most an hour, as a token that was revoked elsewhere is trusted so long",
+                self.ingest_credential_ttl
             ));
         }
         for (rate, burst, name) in [
@@ -123,6 +139,7 @@ mod tests {
             (Settings { ingest_batch_max: 0, ..Settings::default() }, "PULSE_INGEST_BATCH_MAX is 0"),
             (Settings { ingest_queue_max: 99, ..Settings::default() }, "at least PULSE_INGEST_BATCH_MAX (100)"),
             (Settings { ingest_device_burst: 0, ..Settings::default() }, "PULSE_INGEST_DEVICE_BURST is 0"),
+            (Settings { ingest_credential_ttl: Duration::MAX, ..Settings::default() }, "must be at most an hour"),
         ];
         for (settings, says) in wrong {
             let text = settings.check().unwrap_err();

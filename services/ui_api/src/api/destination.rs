@@ -11,7 +11,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::check;
 use crate::problem::Problem;
 
 const URL_MAX_BYTES: usize = 2_048;
@@ -206,11 +205,6 @@ fn accept_secret(secret: String) -> Result<String, Problem> {
 fn generate_secret() -> String {
     let bytes: [u8; 32] = rand::rng().random();
     format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
-}
-
-/// The name of an integration.
-pub(super) fn accept_name(name: &str) -> Result<(), Problem> {
-    check::text("name", name, check::NAME_MAX_CHARS)
 }
 
 #[cfg(test)]

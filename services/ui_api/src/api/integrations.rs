@@ -10,9 +10,9 @@ use pulse_domain::integration::Integration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Api;
 use super::destination::{self, DestinationBody, DestinationView};
 use super::query::PageQuery;
+use super::{Api, check};
 use crate::auth::Scope;
 use crate::extract::{Filter, Ids, Json};
 use crate::page::{self, PageOf};
@@ -80,7 +80,7 @@ pub(super) async fn create(
     scope: Scope,
     Json(body): Json<IntegrationBody>,
 ) -> Result<(StatusCode, axum::Json<IntegrationView>), Problem> {
-    destination::accept_name(&body.name)?;
+    check::text("name", &body.name, check::NAME_MAX_CHARS)?;
     let accepted = destination::accept(body.destination, None)?;
     let integration = Integration {
         tenant_id: scope.tenant_id,
@@ -131,7 +131,7 @@ pub(super) async fn replace(
     Ids(path): Ids<IntegrationPath>,
     Json(body): Json<IntegrationBody>,
 ) -> Result<axum::Json<IntegrationView>, Problem> {
-    destination::accept_name(&body.name)?;
+    check::text("name", &body.name, check::NAME_MAX_CHARS)?;
     let old = find(&api, &scope, &path).await?;
     let accepted = destination::accept(body.destination, Some(&old.destination))?;
     let integration = Integration { name: body.name, enabled: body.enabled, destination: accepted.destination, ..old };

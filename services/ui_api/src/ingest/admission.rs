@@ -21,6 +21,8 @@ use crate::problem::{Kind, Problem};
 pub(crate) struct Refusal {
     pub(crate) reason: RejectReason,
     pub(crate) detail: Cow<'static, str>,
+    /// How HTTP sees it.
+    kind: Kind,
     retry_after: Option<Duration>,
     /// Whose message it was, where that is certain.
     meter: Option<Arc<TenantMeter>>,
@@ -28,7 +30,13 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(reason: RejectReason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), retry_after: None, meter: None }
+        Self { reason, detail: detail.into(), kind: Kind::Rejected(reason), retry_after: None, meter: None }
+    }
+
+    /// HTTP has a kind of its own for it.
+    pub(crate) fn seen_as(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// It is this device's.
@@ -59,7 +67,7 @@ impl From<InvalidMetrics> for Refusal {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let problem = Self::new(Kind::Rejected(refusal.reason), refusal.detail);
+        let problem = Self::new(refusal.kind, refusal.detail);
         match refusal.retry_after {
             Some(wait) => problem.retry_after(whole_seconds(wait)),
             None => problem,

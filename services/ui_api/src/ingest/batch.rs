@@ -18,7 +18,7 @@ use super::admission::{self, Refusal};
 use super::credentials::{KeyRef, Known};
 use super::parse::{self, Batch, Envelope};
 use super::queue::Draft;
-use crate::body::{self, BodyError};
+use crate::body;
 use crate::openapi::schema;
 use crate::problem::{Kind, Problem};
 
@@ -62,22 +62,11 @@ pub(crate) async fn batch(State(ingest): State<Arc<Ingest>>, request: Request) -
 async fn take(ingest: &Ingest, request: Request) -> Result<Summary, Problem> {
     let (parts, body) = request.into_parts();
     let trace = super::trace(&parts.headers);
-    let body = body::read(body, ingest.body_max_bytes).await.map_err(|error| {
-        let refusal = super::unread(error, ingest.body_max_bytes);
-        refusal.count(&ingest.metrics);
-        if error == BodyError::TooSlow { Problem::new(Kind::Timeout, refusal.detail) } else { refusal.into() }
-    })?;
-    let batch: Batch<'_> = parse::json(&body).map_err(|invalid| {
-        let refusal = Refusal::from(invalid);
-        refusal.count(&ingest.metrics);
-        Problem::from(refusal)
-    })?;
+    let max_bytes = ingest.body_max_bytes;
+    let body = body::read(body, max_bytes).await.map_err(|error| super::unread(error, max_bytes));
+    let body = body.inspect_err(|refusal| refusal.count(&ingest.metrics))?;
+    let batch = read(&body, ingest.batch_max).inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let count = batch.messages.len();
-    if count > ingest.batch_max {
-        Refusal::new(RejectReason::PayloadTooLarge, "").count(&ingest.metrics);
-        let detail = format!("a batch has at most {} messages, this one has {count}: send it in parts", ingest.batch_max);
-        return Err(Problem::new(Kind::TooManyMessages, detail));
-    }
     let judged = judge_all(ingest, &batch.messages, trace.as_ref()).await;
     let mut drafts = Vec::with_capacity(count);
     let mut results = Vec::with_capacity(count);
@@ -102,60 +91,85 @@ async fn take(ingest: &Ingest, request: Request) -> Result<Summary, Problem> {
     Ok(Summary { accepted, rejected: count - accepted, results })
 }
 
+fn read(body: &[u8], batch_max: usize) -> Result<Batch<'_>, Refusal> {
+    let batch: Batch<'_> = parse::json(body)?;
+    let count = batch.messages.len();
+    if count > batch_max {
+        let detail = format!("a batch has at most {batch_max} messages, this one has {count}: send it in parts");
+        return Err(Refusal::new(RejectReason::PayloadTooLarge, detail).seen_as(Kind::TooManyMessages));
+    }
+    Ok(batch)
+}
+
 /// A message with its verdict.
 struct Judged {
     device_id: Option<String>,
     result: Result<Draft, Refusal>,
 }
 
-/// A message whose sender is named but not yet known to be right.
-struct Named<'a> {
+impl Judged {
+    fn refused(device_id: Option<String>, refusal: Refusal) -> Self {
+        Self { device_id, result: Err(refusal) }
+    }
+}
+
+/// A message that says who sent it, which is not yet proven.
+struct Claimed<'a> {
     envelope: Envelope<'a>,
-    key: DeviceKey,
     raw: &'a RawValue,
-    known: Option<Known>,
+    sender: Sender,
 }
 
-/// All that is not in memory is asked of the store at once.
+enum Sender {
+    Known(Known),
+    /// To be asked of the store.
+    Unasked(DeviceKey),
+}
+
+/// All senders that are not in memory are asked of the store at once.
 async fn judge_all(ingest: &Ingest, messages: &[&RawValue], trace: Option<&TraceParent>) -> Vec<Judged> {
-    let mut named: Vec<Result<Named<'_>, (Option<String>, Refusal)>> = messages.iter().map(|raw| name(ingest, raw)).collect();
-    let mut unknown: Vec<&mut Named<'_>> = named.iter_mut().flatten().filter(|message| message.known.is_none()).collect();
-    let mut unavailable = false;
-    if !unknown.is_empty() {
-        match ingest.load(unknown.iter().map(|message| message.key.clone()).collect()).await {
-            Ok(loaded) => unknown.iter_mut().zip(loaded).for_each(|(message, known)| message.known = Some(known)),
-            Err(_) => unavailable = true,
-        }
+    let mut claimed: Vec<Result<Claimed<'_>, Judged>> = messages.iter().map(|raw| claim(ingest, raw)).collect();
+    let unasked = claimed.iter().flatten().filter_map(|message| match &message.sender {
+        Sender::Unasked(key) => Some(key.clone()),
+        Sender::Known(_) => None,
+    });
+    let unasked: Vec<DeviceKey> = unasked.collect();
+    if !unasked.is_empty()
+        && let Ok(answers) = ingest.load(unasked).await
+    {
+        let senders = claimed.iter_mut().flatten().map(|message| &mut message.sender);
+        let senders = senders.filter(|sender| matches!(sender, Sender::Unasked(_)));
+        senders.zip(answers).for_each(|(sender, known)| *sender = Sender::Known(known));
     }
-    let judge = |message: Named<'_>| {
-        let device_id = Some(message.envelope.device_id.0.clone().into_owned());
-        let result = match message.known {
-            None if unavailable => Err(Refusal::new(RejectReason::Unavailable, super::CREDENTIALS_UNAVAILABLE)),
-            known => judge_one(ingest, &message.envelope, message.raw, known.flatten(), trace),
-        };
-        Judged { device_id, result }
-    };
-    named.into_iter().map(|message| message.map_or_else(|(device_id, refusal)| Judged { device_id, result: Err(refusal) }, judge)).collect()
+    claimed.into_iter().map(|message| message.map_or_else(|judged| judged, |message| judge(ingest, message, trace))).collect()
 }
 
-fn name<'a>(ingest: &Ingest, raw: &'a RawValue) -> Result<Named<'a>, (Option<String>, Refusal)> {
-    let envelope: Envelope<'a> = parse::json(raw.get().as_bytes()).map_err(|invalid| (None, invalid.into()))?;
+/// Reads who a message says it is from.
+fn claim<'a>(ingest: &Ingest, raw: &'a RawValue) -> Result<Claimed<'a>, Judged> {
+    let envelope: Envelope<'a> = parse::json(raw.get().as_bytes()).map_err(|invalid| Judged::refused(None, invalid.into()))?;
     let named = KeyRef { tenant_id: &envelope.tenant_id.0, device_id: &envelope.device_id.0 };
-    match admission::key(named) {
-        Ok(key) => Ok(Named { known: ingest.credentials.cached(named), key, raw, envelope }),
-        Err(refusal) => Err((Some(envelope.device_id.0.into_owned()), refusal)),
+    let sender = token(&envelope).and_then(|_| match ingest.credentials.cached(named) {
+        Some(known) => Ok(Sender::Known(known)),
+        None => admission::key(named).map(Sender::Unasked),
+    });
+    match sender {
+        Ok(sender) => Ok(Claimed { envelope, raw, sender }),
+        Err(refusal) => Err(Judged::refused(Some(envelope.device_id.0.into_owned()), refusal)),
     }
 }
 
-fn judge_one(
-    ingest: &Ingest,
-    envelope: &Envelope<'_>,
-    raw: &RawValue,
-    known: Known,
-    trace: Option<&TraceParent>,
-) -> Result<Draft, Refusal> {
+fn token<'a>(envelope: &'a Envelope<'_>) -> Result<&'a str, Refusal> {
     let presented = envelope.provision_token.as_ref().map(|token| &*token.0);
-    let token = admission::token(presented, "provision_token is missing: it holds the device's token")?;
-    let device = admission::admit(known, token, &ingest.limits)?;
-    admission::draft(device, envelope.msg_type, raw.get().as_bytes(), trace.cloned())
+    admission::token(presented, "provision_token is missing: it holds the device's token")
+}
+
+fn judge(ingest: &Ingest, message: Claimed<'_>, trace: Option<&TraceParent>) -> Judged {
+    let Claimed { envelope, raw, sender } = message;
+    let result = match sender {
+        Sender::Unasked(_) => Err(Refusal::new(RejectReason::Unavailable, super::CREDENTIALS_UNAVAILABLE)),
+        Sender::Known(known) => token(&envelope)
+            .and_then(|token| admission::admit(known, token, &ingest.limits))
+            .and_then(|device| admission::draft(device, envelope.msg_type, raw.get().as_bytes(), trace.cloned())),
+    };
+    Judged { device_id: Some(envelope.device_id.0.into_owned()), result }
 }

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use super::Ingest;
 use super::admission::{self, Refusal};
 use super::credentials::{KeyRef, KnownDevice};
-use super::queue::WriteError;
-use crate::body::{self, BodyError};
+use super::queue::{Draft, WriteError};
+use crate::body;
 use crate::openapi::schema;
 use crate::problem::{Kind, Problem};
 
@@ -59,17 +59,8 @@ async fn answer(ingest: &Ingest, kind: ReadingKind, request: Request) -> Respons
 }
 
 async fn take(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<(Arc<KnownDevice>, Option<i64>), Problem> {
-    let draft = match judge(ingest, kind, request).await {
-        Ok(draft) => draft,
-        Err(NotTaken::Refused(refusal)) => {
-            refusal.count(&ingest.metrics);
-            return Err(refusal.into());
-        }
-        Err(NotTaken::TooSlow(refusal)) => {
-            refusal.count(&ingest.metrics);
-            return Err(Problem::new(Kind::Timeout, refusal.detail));
-        }
-    };
+    let judged = judge(ingest, kind, request).await;
+    let draft = judged.inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let taken = (Arc::clone(&draft.device), draft.seq);
     ingest.writer.write(vec![draft]).await.map_err(not_durable)?;
     Ok(taken)
@@ -85,19 +76,8 @@ pub(super) fn not_durable(error: WriteError) -> Problem {
     }
 }
 
-enum NotTaken {
-    Refused(Refusal),
-    TooSlow(Refusal),
-}
-
-impl From<Refusal> for NotTaken {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// Who sent it is judged before the body is read.
-async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<super::queue::Draft, NotTaken> {
+async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<Draft, Refusal> {
     let (mut parts, body) = request.into_parts();
     let params = parts.extract::<RawPathParams>().await;
     let params = params.map_err(|_| Refusal::new(RejectReason::Invalid, "the path is not UTF-8"))?;
@@ -105,24 +85,14 @@ async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<s
     let named = KeyRef { tenant_id: param("tenant_id"), device_id: param("device_id") };
     let presented = parts.headers.get(TOKEN_HEADER).map(http::HeaderValue::to_str).transpose();
     let presented = presented.map_err(|_| Refusal::new(RejectReason::TokenInvalid, "the header X-Provision-Token is not plain text"))?;
-    let key = admission::key(named)?;
     let token = admission::token(presented, "the header X-Provision-Token is missing: it holds the device's token")?;
     let known = match ingest.credentials.cached(named) {
         Some(known) => known,
-        None => ingest.load(vec![key]).await?.pop().flatten(),
+        None => ingest.load(vec![admission::key(named)?]).await?.pop().flatten(),
     };
     let device = admission::admit(known, token, &ingest.limits)?;
     let trace = super::trace(&parts.headers);
-    match body::read(body, ingest.body_max_bytes).await {
-        Ok(body) => Ok(admission::draft(device, kind, &body, trace)?),
-        Err(error) => Err(unread(error, ingest.body_max_bytes, &device)),
-    }
-}
-
-fn unread(error: BodyError, max_bytes: usize, device: &KnownDevice) -> NotTaken {
-    let refusal = super::unread(error, max_bytes).of(device);
-    match error {
-        BodyError::TooSlow => NotTaken::TooSlow(refusal),
-        BodyError::TooLarge | BodyError::Broken => NotTaken::Refused(refusal),
-    }
+    let max_bytes = ingest.body_max_bytes;
+    let body = body::read(body, max_bytes).await.map_err(|error| super::unread(error, max_bytes).of(&device))?;
+    admission::draft(device, kind, &body, trace)
 }

@@ -91,7 +91,8 @@ impl WriteLoop {
     /// Writes a group. When the store refuses its content, the group is halved until what it refuses stands alone: a reading that cannot be
     /// kept never takes others with it.
     async fn write(&self, mut group: Group, failing: &mut bool) {
-        let mut parts = Vec::from([0..group.requests()]);
+        let whole = 0..group.requests();
+        let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
             match self.append(group.readings_of(&part)).await {
                 Ok(()) => {
@@ -138,7 +139,8 @@ mod tests {
 
     #[test]
     fn parts_are_written_in_order() {
-        let mut parts = Vec::from([0..5]);
+        let whole = 0..5;
+        let mut parts = vec![whole];
         let mut order = Vec::new();
         while let Some(part) = parts.pop() {
             if part.len() > 1 { parts.extend(halves(part)) } else { order.push(part.start) }
