@@ -10,7 +10,6 @@ use pulse_store::{Claim, CommitSummary, SharedStore};
 
 use crate::Settings;
 use crate::metrics::Metrics;
-use crate::pace::Pace;
 use crate::rules::{BatchRules, RuleCache};
 
 /// An instance of ingest that has not reported for this long is gone; it reports about once a second.
@@ -28,7 +27,6 @@ pub(crate) struct Evaluator {
     clock: Clock,
     settings: Settings,
     metrics: Metrics,
-    pace: Pace,
     rules: RuleCache,
 }
 
@@ -38,17 +36,18 @@ struct Judged {
     outcomes: Vec<DeviceOutcome>,
     /// By tenant, so that what the store did not carry out is shared among them in a fixed order.
     opened: BTreeMap<TenantId, u64>,
+    /// The same of the alerts that closed.
+    closed: BTreeMap<TenantId, u64>,
 }
 
 impl Evaluator {
-    pub(crate) fn new(deps: &Deps, settings: Settings, metrics: Metrics, pace: Pace) -> Self {
+    pub(crate) fn new(deps: &Deps, settings: Settings, metrics: Metrics) -> Self {
         let (store, clock) = (SharedStore::clone(&deps.store), deps.clock.clone());
-        Self { rules: RuleCache::new(SharedStore::clone(&store)), store, clock, settings, metrics, pace }
+        Self { rules: RuleCache::new(SharedStore::clone(&store)), store, clock, settings, metrics }
     }
 
     /// Idempotent: what a cycle that failed had claimed is judged again once its lease has passed.
     pub(crate) async fn step(&self) -> pulse_store::Result<Progress> {
-        let _under_way = self.pace.cycle();
         let now = self.clock.now();
         // Asked before the claim, so that whatever is durable by then is among the readings claimed.
         let ingest = self.store.ingest_progress(now, INGEST_ALIVE_WITHIN).await?;
@@ -61,7 +60,8 @@ impl Evaluator {
         let clock = JudgeClock { now, ingest, stale_after: self.settings.heartbeat_stale };
         let judged = self.judge(&batch.devices, &rules, &clock).await;
         let summary = self.commit(batch.lease, &judged.outcomes).await?;
-        self.count_opened(&judged.opened, summary.opened);
+        share(&judged.opened, summary.opened, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_created.add(count));
+        share(&judged.closed, summary.closed, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_closed.add(count));
         self.metrics.leases_lost.add(summary.lost);
         tracing::debug!(devices = batch.devices.len(), opened = summary.opened, closed = summary.closed, lost = summary.lost, "evaluated");
         let full = batch.devices.len() >= self.settings.batch_size as usize;
@@ -69,7 +69,7 @@ impl Evaluator {
     }
 
     async fn judge(&self, devices: &[DueDevice], rules: &BatchRules, clock: &JudgeClock) -> Judged {
-        let mut judged = Judged { outcomes: Vec::with_capacity(devices.len()), opened: BTreeMap::new() };
+        let mut judged = Judged { outcomes: Vec::with_capacity(devices.len()), ..Judged::default() };
         let mut tallies: HashMap<&TenantId, Tally> = HashMap::new();
         for stretch in devices.chunks(JUDGED_AT_A_STRETCH) {
             for device in stretch {
@@ -82,6 +82,7 @@ impl Evaluator {
                 let judgement = judge(device, &rules.set, clock);
                 tally.evaluated += judgement.rules_evaluated;
                 tally.opened += judgement.opened;
+                tally.closed += judgement.closed;
                 judged.outcomes.push(judgement.outcome);
             }
             tokio::task::yield_now().await;
@@ -92,6 +93,9 @@ impl Evaluator {
             metrics.evaluation_errors.add(tally.errors + rules.get(tenant_id).map_or(0, |rules| rules.invalid));
             if tally.opened > 0 {
                 judged.opened.insert(tenant_id.clone(), tally.opened);
+            }
+            if tally.closed > 0 {
+                judged.closed.insert(tenant_id.clone(), tally.closed);
             }
         }
         judged
@@ -107,15 +111,15 @@ impl Evaluator {
         }
         self.store.commit_evaluation(lease, outcomes, self.clock.now()).await
     }
+}
 
-    /// Counts the alerts that did open. Which of a batch did not (a lease was lost, a rule deleted, a silence set meanwhile) the store does
-    /// not say: then the sum is right and the split between tenants is what the judgements leave.
-    fn count_opened(&self, judged: &BTreeMap<TenantId, u64>, mut opened: u64) {
-        for (tenant_id, count) in judged {
-            let count = opened.min(*count);
-            self.metrics.tenant(tenant_id).alerts_created.add(count);
-            opened -= count;
-        }
+/// Hands the changes that the store carried out to their tenants. Which of a batch it did not (a lease was lost, a rule deleted, a silence
+/// set meanwhile) it does not say: then the sum is right and the split between tenants is what the judgements leave.
+fn share(judged: &BTreeMap<TenantId, u64>, mut done: u64, count: impl Fn(&TenantId, u64)) {
+    for (tenant_id, wanted) in judged {
+        let own = done.min(*wanted);
+        count(tenant_id, own);
+        done -= own;
     }
 }
 
@@ -124,5 +128,6 @@ impl Evaluator {
 struct Tally {
     evaluated: u64,
     opened: u64,
+    closed: u64,
     errors: u64,
 }

@@ -7,7 +7,6 @@
 
 mod cycle;
 pub mod metrics;
-mod pace;
 mod rules;
 mod settings;
 
@@ -20,7 +19,6 @@ pub use settings::Settings;
 
 use crate::cycle::Evaluator;
 use crate::metrics::Metrics;
-use crate::pace::Pace;
 
 /// The label `queue_name` of the devices that wait for the evaluator.
 pub const QUEUE_NAME: &str = "devices_to_evaluate";
@@ -45,20 +43,10 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
         let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
         async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
     });
-    let pace = Pace::new(settings.min_interval);
-    let (wake, pacing) = pace.slow(deps.store.wake(Topic::Readings));
+    let wake = deps.store.wake(Topic::Readings);
     let drain = settings.drain;
-    tasks.spawn_loop("the pace of wake-ups", {
-        let shutdown = shutdown.clone();
-        async move {
-            tokio::select! {
-                () = pacing.run() => {}
-                () = shutdown.triggered() => {}
-            }
-        }
-    });
     let (plan, operation) = (settings.plan(), deps.telemetry.operation(OPERATION));
-    let evaluator = Arc::new(Evaluator::new(&deps, settings, metrics, pace));
+    let evaluator = Arc::new(Evaluator::new(&deps, settings, metrics));
     tasks.spawn_loop(OPERATION, async move {
         let step = || {
             let evaluator = Arc::clone(&evaluator);

@@ -20,6 +20,13 @@ pub const ALERTS_CREATED: Definition = Definition::counter(
     "Alerts opened by evaluation, rules' and NO_HEARTBEAT alike; a repeat of an open alert does not count.",
     &["tenant_id"],
 );
+/// Alerts closed.
+pub const ALERTS_CLOSED: Definition = Definition::counter(
+    "pulse_evaluator_alerts_closed_total",
+    "{alert}",
+    "Alerts closed by evaluation, rules' and NO_HEARTBEAT alike; those closed by hand or with their rule do not count.",
+    &["tenant_id"],
+);
 /// What could not be judged.
 pub const EVALUATION_ERRORS: Definition = Definition::counter(
     "pulse_evaluator_evaluation_errors_total",
@@ -36,13 +43,14 @@ pub const LEASES_LOST: Definition = Definition::counter(
 );
 
 /// All of them.
-pub const DEFINITIONS: &[&Definition] = &[&RULES_EVALUATED, &ALERTS_CREATED, &EVALUATION_ERRORS, &LEASES_LOST];
+pub const DEFINITIONS: &[&Definition] = &[&RULES_EVALUATED, &ALERTS_CREATED, &ALERTS_CLOSED, &EVALUATION_ERRORS, &LEASES_LOST];
 
 /// Handles, bound once: those of a tenant when it is first seen, so that it shows 0 from then on. They are as many as there are tenants.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     rules_evaluated: Counter,
     alerts_created: Counter,
+    alerts_closed: Counter,
     evaluation_errors: Counter,
     pub(crate) leases_lost: BoundCounter,
     tenants: Mutex<HashMap<TenantId, TenantMetrics>>,
@@ -53,6 +61,7 @@ pub(crate) struct Metrics {
 pub(crate) struct TenantMetrics {
     pub(crate) rules_evaluated: BoundCounter,
     pub(crate) alerts_created: BoundCounter,
+    pub(crate) alerts_closed: BoundCounter,
     pub(crate) evaluation_errors: BoundCounter,
 }
 
@@ -61,6 +70,7 @@ impl Metrics {
         Self {
             rules_evaluated: telemetry.counter(&RULES_EVALUATED),
             alerts_created: telemetry.counter(&ALERTS_CREATED),
+            alerts_closed: telemetry.counter(&ALERTS_CLOSED),
             evaluation_errors: telemetry.counter(&EVALUATION_ERRORS),
             leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
             tenants: Mutex::default(),
@@ -76,6 +86,7 @@ impl Metrics {
         let bound = TenantMetrics {
             rules_evaluated: self.rules_evaluated.bind(labels),
             alerts_created: self.alerts_created.bind(labels),
+            alerts_closed: self.alerts_closed.bind(labels),
             evaluation_errors: self.evaluation_errors.bind(labels),
         };
         tenants.insert(tenant_id.clone(), bound.clone());

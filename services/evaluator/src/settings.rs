@@ -132,7 +132,13 @@ impl Settings {
     }
 
     pub(crate) fn plan(&self) -> CyclePlan {
-        CyclePlan { name: OPERATION, poll: self.poll, deadline: self.cycle_deadline, backoff_max: self.backoff_max }
+        CyclePlan {
+            name: OPERATION,
+            poll: self.poll,
+            pause: self.min_interval,
+            deadline: self.cycle_deadline,
+            backoff_max: self.backoff_max,
+        }
     }
 }
 
