@@ -11,6 +11,7 @@ pub mod metrics;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulse_runtime::{CyclePlan, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
 use pulse_store::Topic;
@@ -43,7 +44,13 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
 }
 
 async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
-    let plan = CyclePlan { name: OPERATION, poll: settings.poll, deadline: settings.step_deadline(), backoff_max: settings.backoff_max };
+    let plan = CyclePlan {
+        name: OPERATION,
+        poll: settings.poll,
+        pause: Duration::ZERO,
+        deadline: settings.step_deadline(),
+        backoff_max: settings.backoff_max,
+    };
     let operation = deps.telemetry.operation(OPERATION);
     let wake = deps.store.wake(Topic::Events);
     let dispatcher = Arc::new(Dispatcher {

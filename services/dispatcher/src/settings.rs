@@ -10,6 +10,8 @@ const BATCH_MAX: u32 = 10_000;
 const STEPS_PER_LEASE: u32 = 3;
 /// Shorter leases would pass while a busy database answers.
 const LEASE_MIN: Duration = Duration::from_secs(1);
+/// The longest lease and the longest wait: beyond it a slip of the pen would leave events lying.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The dispatcher's settings. Names carry the service's, so that all services can be set on one command line.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -73,8 +75,8 @@ impl Settings {
         if !(1..=BATCH_MAX).contains(&self.batch) {
             return Err(Error::Settings(format!("PULSE_DISPATCHER_BATCH must be from 1 to {BATCH_MAX}, it is {}", self.batch)));
         }
-        if self.lease < LEASE_MIN {
-            return Err(Error::Settings(format!("PULSE_DISPATCHER_LEASE must be at least {LEASE_MIN:?}, it is {:?}", self.lease)));
+        if !(LEASE_MIN..=WAIT_MAX).contains(&self.lease) {
+            return Err(Error::Settings(format!("PULSE_DISPATCHER_LEASE must be from 1s to 1h, it is {:?}", self.lease)));
         }
         let waits = [
             ("PULSE_DISPATCHER_POLL", self.poll),
@@ -82,8 +84,8 @@ impl Settings {
             ("PULSE_DISPATCHER_PROBE_EVERY", self.probe_every),
             ("PULSE_DISPATCHER_DRAIN", self.drain),
         ];
-        match waits.iter().find(|(_, wait)| wait.is_zero()) {
-            Some((name, _)) => Err(Error::Settings(format!("{name} must be more than 0, for example 1s"))),
+        match waits.iter().find(|(_, wait)| wait.is_zero() || *wait > WAIT_MAX) {
+            Some((name, wait)) => Err(Error::Settings(format!("{name} must be more than 0 and at most 1h, it is {wait:?}"))),
             None => Ok(()),
         }
     }
@@ -127,7 +129,9 @@ mod tests {
         for (settings, name) in [
             (Settings { batch: 0, ..good.clone() }, "PULSE_DISPATCHER_BATCH must be from 1 to 10000, it is 0"),
             (Settings { batch: 10_001, ..good.clone() }, "PULSE_DISPATCHER_BATCH must be from 1 to 10000, it is 10001"),
-            (Settings { lease: Duration::from_millis(999), ..good.clone() }, "PULSE_DISPATCHER_LEASE must be at least 1s, it is 999ms"),
+            (Settings { lease: Duration::from_millis(999), ..good.clone() }, "PULSE_DISPATCHER_LEASE must be from 1s to 1h, it is 999ms"),
+            (Settings { lease: Duration::MAX, ..good.clone() }, "PULSE_DISPATCHER_LEASE must be from 1s to 1h"),
+            (Settings { poll: WAIT_MAX * 2, ..good.clone() }, "PULSE_DISPATCHER_POLL must be more than 0 and at most 1h, it is 7200s"),
             (Settings { poll: zero, ..good.clone() }, "PULSE_DISPATCHER_POLL must be more than 0"),
             (Settings { backoff_max: zero, ..good.clone() }, "PULSE_DISPATCHER_BACKOFF_MAX must be more than 0"),
             (Settings { probe_every: zero, ..good.clone() }, "PULSE_DISPATCHER_PROBE_EVERY must be more than 0"),

@@ -88,3 +88,16 @@ async fn what_is_opened_while_it_sleeps_wakes_it() {
     assert_each_once(&world.jobs(&tenant).await, 1);
     dispatcher.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_ten_thousand_is_drained_without_waiting_between_full_batches() {
+    let world = World::new().await;
+    let tenant = world.tenant("t1").await;
+    let webhook = world.webhook(&tenant).await;
+    world.route(&tenant, webhook, |_| {}).await;
+    world.open_many(&tenant, 10_000).await;
+    let dispatcher = world.dispatcher_with(Settings { poll: Duration::from_secs(3_600), ..quick() }).await;
+    world.drained().await;
+    assert_each_once(&world.jobs(&tenant).await, 10_000);
+    dispatcher.stop().await;
+}
