@@ -65,13 +65,16 @@ impl Http {
     /// Posts, and takes any 2xx for the receiver's acknowledgement.
     pub(crate) async fn post(&self, post: Post) -> Result<StatusCode, Failure> {
         self.guard.check_url(&post.url).map_err(failure::blocked)?;
+        let mut secrets = post.secrets;
+        // Where many services expect a token.
+        secrets.extend(post.url.query().map(str::to_owned));
         let request = self.client.post(post.url).headers(post.headers).body(post.body);
         let response = request.send().await.map_err(|error| failure::transport(&error, self.connect_timeout, self.timeout))?;
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| retry_after::parse(value, self.clock.now()));
         let body = beginning_of(response).await;
-        if status.is_success() { Ok(status) } else { Err(failure::answer(status, &excerpt::of(&body, &post.secrets), asked)) }
+        if status.is_success() { Ok(status) } else { Err(failure::answer(status, &excerpt::of(&body, &secrets), asked)) }
     }
 }
 
@@ -191,10 +194,11 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_says_why_without_our_secrets_and_when_to_come_back() {
         let address =
-            answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 30\r\n\r\nslow down, Bearer s3cr3t-token").await;
-        let failure = post(&format!("http://{address}/")).await.unwrap_err();
+            answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 33\r\n\r\nslow key=down Bearer s3cr3t-token")
+                .await;
+        let failure = post(&format!("http://{address}/?key=down")).await.unwrap_err();
         assert_eq!((failure.kind, failure.http_status, failure.retry_after), (ErrorKind::Refused, Some(429), Some(Duration::from_secs(7))));
-        assert_eq!(failure.detail, "the receiver answered 429 Too Many Requests: slow down, Bearer [redacted]");
+        assert_eq!(failure.detail, "the receiver answered 429 Too Many Requests: slow [redacted] Bearer [redacted]");
     }
 
     #[tokio::test]

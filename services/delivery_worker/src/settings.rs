@@ -80,7 +80,7 @@ pub struct Settings {
     pub allowed_ranges: Vec<IpNet>,
 
     /// PEM file of certificate authorities to trust beside the public ones, for receivers on your own premises
-    #[arg(long = "delivery-ca-file", env = "PULSE_DELIVERY_CA_FILE", value_name = "FILE")]
+    #[arg(id = "delivery_ca_file", long = "delivery-ca-file", env = "PULSE_DELIVERY_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
     /// Wait before the second attempt; doubles with each further one
@@ -162,6 +162,9 @@ impl Settings {
         if let Some((name, _)) = lasting.iter().find(|(_, value)| value.is_zero() || *value > DURATION_MAX) {
             return Err(Error::Settings(format!("{name} must be longer than 0s and at most 30d")));
         }
+        if self.drain > DURATION_MAX {
+            return Err(Error::Settings("PULSE_DELIVERY_DRAIN must be at most 30d".to_owned()));
+        }
         let ordered = [
             ("PULSE_DELIVERY_LEASE", self.lease, "longer than", "PULSE_DELIVERY_TIMEOUT", self.timeout, self.lease > self.timeout),
             (
@@ -228,6 +231,7 @@ mod tests {
             (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1"),
             (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1"),
             (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be longer than 0s and at most 30d"),
+            (Settings { drain: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_DRAIN must be at most 30d"),
             (Settings { retry_max: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be longer than 0s and at most 30d"),
             (
                 Settings { lease: Duration::from_secs(10), ..defaults() },

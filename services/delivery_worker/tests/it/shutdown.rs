@@ -74,3 +74,19 @@ async fn a_store_that_is_gone_is_counted_and_does_not_end_the_worker() {
     assert!(!worker.task.is_finished());
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn an_attempt_that_cannot_be_recorded_holds_up_the_end_only_for_so_long() {
+    let (world, receiver) = (World::new().await, Receiver::closed().await);
+    let target = world.webhook(receiver.url()).await;
+    world.job(&target).await;
+    let worker = world.start(Settings { drain: Duration::from_millis(50), ..World::settings() }).await;
+    receiver.got(1).await;
+    world.store.close().await;
+    receiver.let_pass(1);
+    let errors = [("operation", "record_attempts"), ("outcome", "error")];
+    worker.until_series("pulse_processing_total", &errors, |value| value.is_some_and(|errors| errors >= 2.0)).await;
+    worker.shutdown.trigger();
+    let ended = tokio::time::timeout(PATIENCE, worker.task).await.unwrap().unwrap();
+    assert!(ended.unwrap_err().to_string().contains("cut"), "it says that this was no good end");
+}
