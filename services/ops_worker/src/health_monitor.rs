@@ -4,14 +4,13 @@ mod check;
 mod finding;
 mod streak;
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
-use pulse_domain::alert::{AlertChange, Cause, Fingerprint};
-use pulse_domain::ids::{DeviceId, SiteId, TenantId};
+use pulse_domain::alert::{Alert, AlertChange, Cause, Fingerprint};
+use pulse_domain::ids::{SiteId, TenantId};
 use pulse_runtime::{Clock, Deps, Error, Progress};
 use pulse_store::{Result, SharedStore};
 
@@ -38,13 +37,13 @@ pub(crate) struct HealthMonitor {
     tenant_id: TenantId,
     site_id: SiteId,
     failures_to_open: u32,
-    streaks: Mutex<HashMap<DeviceId, Streak>>,
     alerts: SystemAlertMetrics,
 }
 
 struct Target {
     watch: WatchTarget,
     fingerprint: Fingerprint,
+    streak: Mutex<Streak>,
     metrics: TargetMetrics,
 }
 
@@ -54,6 +53,7 @@ impl HealthMonitor {
         let target = |watch: &WatchTarget| Target {
             watch: watch.clone(),
             fingerprint: Fingerprint::system_health(watch.name().as_str()),
+            streak: Mutex::new(Streak::default()),
             metrics: TargetMetrics::new(&deps.telemetry, watch.name().as_str()),
         };
         Ok(Self {
@@ -65,46 +65,45 @@ impl HealthMonitor {
             tenant_id: TenantId::parse(SYSTEM_TENANT).map_err(named)?,
             site_id: SiteId::parse(SYSTEM_SITE).map_err(named)?,
             failures_to_open: settings.health_failures,
-            streaks: Mutex::new(HashMap::new()),
             alerts: SystemAlertMetrics::new(&deps.telemetry),
         })
     }
 
-    fn judge(&self, target: &Target, result: std::result::Result<(), CheckError>, now: Timestamp) -> Verdict {
-        let mut streaks = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
-        streaks.entry(target.watch.name().clone()).or_default().add(result, self.failures_to_open, now)
-    }
-
     /// Brings the alert of one service in line with what was found.
     async fn settle(&self, target: &Target, verdict: Verdict, now: Timestamp) -> Result<()> {
-        let open = match verdict {
-            Verdict::Undecided => return Ok(()),
-            Verdict::Up | Verdict::Down { .. } => self.store.open_alert(&self.tenant_id, &target.fingerprint).await?,
-        };
-        let change = match (verdict, open) {
-            (Verdict::Down { error, since }, None) => {
-                let finding = Finding { watch: &target.watch, error, since };
-                let alert = finding.alert(self.tenant_id.clone(), self.site_id.clone(), target.fingerprint.clone(), now);
-                AlertChange::Open { alert: Box::new(alert), cause: Cause::default() }
-            }
-            (Verdict::Down { error, since }, Some(alert)) => match (Finding { watch: &target.watch, error, since }).update(&alert, now) {
-                Some(change) => change,
-                None => return Ok(()),
-            },
-            (Verdict::Up, Some(alert)) => AlertChange::Close { alert_id: alert.alert_id, at: now, cause: Cause::default() },
-            (Verdict::Up, None) | (Verdict::Undecided, _) => return Ok(()),
-        };
+        if verdict == Verdict::Undecided {
+            return Ok(());
+        }
+        let open = self.store.open_alert(&self.tenant_id, &target.fingerprint).await?;
+        let Some(change) = self.change(target, verdict, open.as_ref(), now) else { return Ok(()) };
         let done = self.store.apply_alert_changes(&self.tenant_id, &[change], now).await?;
         self.alerts.opened.add(done.opened);
         self.alerts.closed.add(done.closed);
         let service = target.watch.name();
         if done.opened > 0 {
-            tracing::warn!(%service, "a service does not answer its health check: alert opened");
+            tracing::warn!(%service, "a service fails its health check: alert opened");
         }
         if done.closed > 0 {
-            tracing::info!(%service, "a service answers its health check again: alert closed");
+            tracing::info!(%service, "a service passes its health check again: alert closed");
         }
         Ok(())
+    }
+
+    /// What has to change, given what is open. That nothing opens while somebody has silenced it is the store's to see to.
+    fn change(&self, target: &Target, verdict: Verdict, open: Option<&Alert>, now: Timestamp) -> Option<AlertChange> {
+        let (error, since) = match (verdict, open) {
+            (Verdict::Down { error, since }, _) => (error, since),
+            (Verdict::Up, Some(alert)) => return Some(AlertChange::Close { alert_id: alert.alert_id, at: now, cause: Cause::default() }),
+            (Verdict::Up, None) | (Verdict::Undecided, _) => return None,
+        };
+        let finding = Finding { watch: &target.watch, error, since };
+        match open {
+            Some(alert) => finding.update(alert, now),
+            None => {
+                let alert = finding.alert(self.tenant_id.clone(), self.site_id.clone(), target.fingerprint.clone(), now);
+                Some(AlertChange::Open { alert: Box::new(alert), cause: Cause::default() })
+            }
+        }
     }
 }
 
@@ -122,10 +121,11 @@ impl SubWorker for HealthMonitor {
         let mut verdicts = Vec::with_capacity(self.targets.len());
         for (target, result) in self.targets.iter().zip(results) {
             target.metrics.checked(&result);
-            verdicts.push((target, self.judge(target, result, now)));
+            let mut streak = target.streak.lock().unwrap_or_else(PoisonError::into_inner);
+            verdicts.push(streak.add(result, self.failures_to_open, now));
         }
         let mut first_error = None;
-        for (target, verdict) in verdicts {
+        for (target, verdict) in self.targets.iter().zip(verdicts) {
             if let Err(error) = self.settle(target, verdict, now).await {
                 first_error.get_or_insert(error);
             }

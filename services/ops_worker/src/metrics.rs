@@ -92,10 +92,8 @@ pub(crate) struct TargetMetrics {
 impl TargetMetrics {
     pub(crate) fn new(telemetry: &Telemetry, target: &str) -> Self {
         let checks = telemetry.counter(&HEALTH_CHECKS);
-        let up = telemetry.gauge(&SERVICE_UP).bind(&[("target", target)]);
-        up.set(0.0);
         Self {
-            up,
+            up: telemetry.gauge(&SERVICE_UP).bind(&[("target", target)]),
             ok: checks.bind(&[("target", target), ("outcome", "ok")]),
             failed: CheckError::LABELS.map(|outcome| checks.bind(&[("target", target), ("outcome", outcome)])),
         }

@@ -34,7 +34,7 @@ pub(crate) trait SubWorker: Send + Sync + 'static {
 pub(crate) async fn run(worker: Arc<dyn SubWorker>, deps: Deps, backoff_max: Duration, shutdown: Shutdown) {
     let Plan { name, every, deadline } = worker.plan();
     let operation = deps.telemetry.operation(name);
-    let plan = CyclePlan { name, poll: every, deadline, backoff_max };
+    let plan = CyclePlan { name, poll: every, pause: Duration::ZERO, deadline, backoff_max };
     run_cycle(plan, &deps, operation, None, shutdown, move || {
         let worker = Arc::clone(&worker);
         async move { worker.step().await }
