@@ -67,8 +67,9 @@ pub async fn drive(
         tally: Arc::clone(&tally),
         stop: shutdown.child(),
     });
-    let lanes = deal(plan).into_iter().map(|lane| tokio::spawn(lane.run(Arc::clone(&run)))).collect::<Vec<_>>();
-    tally.started(lanes.len());
+    let lanes = deal(plan);
+    tally.started(run.start, lanes.len());
+    let lanes = lanes.into_iter().map(|lane| tokio::spawn(lane.run(Arc::clone(&run)))).collect::<Vec<_>>();
     let mut joined = std::pin::pin!(join_all(lanes));
     let ended = tokio::select! {
         ended = &mut joined => ended,

@@ -40,6 +40,13 @@ pub enum Error {
     /// A plan that makes no sense.
     #[error("{0}")]
     Plan(String),
+    /// A task of the simulation itself broke.
+    #[error("{what} ended early")]
+    Ended {
+        what: &'static str,
+        #[source]
+        source: tokio::task::JoinError,
+    },
     /// A histogram could not be made.
     #[error("no latency histogram")]
     Histogram(#[from] hdrhistogram::CreationError),

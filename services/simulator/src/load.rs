@@ -95,7 +95,7 @@ pub async fn load(plan: &LoadPlan, access: &FleetAccess, shutdown: &Shutdown) ->
     for counts in join_all(workers).await {
         match counts {
             Ok(counts) => total.add(&counts),
-            Err(error) => return Err(Error::Plan(format!("a connection of the load ended early: {error}"))),
+            Err(source) => return Err(Error::Ended { what: "a connection of the load", source }),
         }
     }
     Ok(total.report(plan, until.min(Instant::now()).saturating_duration_since(counted_from)))

@@ -18,15 +18,21 @@ mod api;
 
 use api::Api;
 
-/// What to make, and where.
+/// A fleet to register.
 #[derive(Debug, Clone)]
-pub struct SetupPlan {
+pub struct Registration {
     /// The server's base URL.
     pub url: String,
     /// An operator's.
     pub token: SecretToken,
     pub tenant: TenantId,
     pub devices: u32,
+}
+
+/// What to make besides, and where.
+#[derive(Debug, Clone)]
+pub struct SetupPlan {
+    pub registration: Registration,
     /// The sink's.
     pub webhook_url: String,
     /// The sink's.
@@ -43,19 +49,29 @@ const CONCURRENT: usize = 16;
 const WEBHOOK_NAME: &str = "Simulator webhook";
 const SLACK_NAME: &str = "Simulator chat";
 
-/// Makes it, and hands out the devices' tokens.
+/// Makes the tenant, the demo's rules, the integrations with their routes, and the devices; hands out the devices' tokens.
 pub async fn setup(plan: &SetupPlan) -> Result<FleetAccess> {
-    let api = Api::new(&plan.url, plan.token.clone())?;
-    let tenant = json!({ "tenant_id": plan.tenant, "name": "Simulated fleet" });
-    api.post_unless_there("/tenants", &tenant).await?;
-    let own = format!("/tenants/{}", plan.tenant);
+    let Registration { url, token, tenant, devices } = &plan.registration;
+    let api = Api::new(url, token.clone())?;
+    let own = make_tenant(&api, tenant).await?;
     make_rules(&api, &own).await?;
     let webhook = json!({ "kind": "webhook", "url": plan.webhook_url, "signing_secret": plan.signing_secret.reveal() });
     make_destination(&api, &own, WEBHOOK_NAME, &webhook).await?;
     make_destination(&api, &own, SLACK_NAME, &json!({ "kind": "slack", "url": plan.slack_url })).await?;
-    let devices = register(&api, &own, plan.devices).await?;
-    tracing::info!(tenant = %plan.tenant, devices = devices.len(), "the simulated fleet is registered");
-    Ok(FleetAccess { tenant_id: plan.tenant.clone(), devices })
+    make_devices(&api, &own, tenant, *devices).await
+}
+
+/// Makes the tenant and the devices only, which is all that a [`crate::load`] takes; hands out the devices' tokens.
+pub async fn register(registration: &Registration) -> Result<FleetAccess> {
+    let api = Api::new(&registration.url, registration.token.clone())?;
+    let own = make_tenant(&api, &registration.tenant).await?;
+    make_devices(&api, &own, &registration.tenant, registration.devices).await
+}
+
+/// The path of what is the tenant's own.
+async fn make_tenant(api: &Api, tenant: &TenantId) -> Result<String> {
+    api.post_unless_there("/tenants", &json!({ "tenant_id": tenant, "name": "Simulated fleet" })).await?;
+    Ok(format!("/tenants/{tenant}"))
 }
 
 /// The rules that are not there yet, by name: one that was changed since stays as it is.
@@ -90,7 +106,7 @@ async fn make_destination(api: &Api, own: &str, name: &str, destination: &Value)
 }
 
 /// Every device of the fleet with a token that is good: new ones are registered, known ones get a new token.
-async fn register(api: &Api, own: &str, devices: u32) -> Result<Vec<DeviceAccess>> {
+async fn make_devices(api: &Api, own: &str, tenant: &TenantId, devices: u32) -> Result<FleetAccess> {
     let path = format!("{own}/devices");
     let profiles = (0..devices).map(profile).collect::<std::result::Result<Vec<_>, InvalidName>>();
     let profiles = profiles.map_err(|error| Error::Plan(error.to_string()))?;
@@ -106,7 +122,9 @@ async fn register(api: &Api, own: &str, devices: u32) -> Result<Vec<DeviceAccess
     let renewed = stream::iter(known).map(|device_id| renew(api, &path, device_id));
     let renewed: Vec<_> = renewed.buffer_unordered(CONCURRENT).try_collect().await?;
     tokens.extend(renewed);
-    profiles.into_iter().map(|profile| access(profile, &tokens)).collect()
+    let devices = profiles.into_iter().map(|profile| access(profile, &tokens)).collect::<Result<Vec<_>>>()?;
+    tracing::info!(%tenant, devices = devices.len(), "the simulated fleet is registered");
+    Ok(FleetAccess { tenant_id: tenant.clone(), devices })
 }
 
 /// A new token for a device; the old one is void.

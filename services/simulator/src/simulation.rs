@@ -12,7 +12,7 @@ use crate::drive::tally::{DriveStats, DriveTally};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::settings::SimulateSettings;
-use crate::setup::{SetupPlan, setup};
+use crate::setup::{Registration, SetupPlan, setup};
 use crate::sink::tally::SinkStats;
 use crate::sink::{Sink, SinkSettings};
 
@@ -43,11 +43,14 @@ impl Simulation {
     ///
     /// The sink is the caller's, so that it can outlive the services that still deliver to it when they drain.
     pub async fn start(settings: &SimulateSettings, sink: Sink, shutdown: &Shutdown) -> Result<Self> {
-        let plan = SetupPlan {
+        let registration = Registration {
             url: settings.url.clone(),
             token: settings.token.clone(),
             tenant: settings.tenant.clone(),
             devices: settings.devices,
+        };
+        let plan = SetupPlan {
+            registration,
             webhook_url: sink.webhook_url(),
             signing_secret: sink.signing_secret().clone(),
             slack_url: sink.slack_url(),
@@ -82,7 +85,7 @@ impl Simulation {
         self.driver = None;
         match ended {
             Ok(stats) => stats.map(drop),
-            Err(error) => Err(Error::Plan(format!("the fleet ended early: {error}"))),
+            Err(source) => Err(Error::Ended { what: "the fleet", source }),
         }
     }
 
@@ -110,10 +113,16 @@ impl Simulation {
 
 /// The whole of it: a sink, a fleet, and the report at the end.
 pub async fn simulate(settings: &SimulateSettings, shutdown: &Shutdown) -> Result<Report> {
+    // The sink ends here, not with the shutdown: what is on its way then is still to be counted.
     let sink = Sink::start(SinkSettings { listen: settings.sink_listen, signing_secret: None }, &Shutdown::new()).await?;
+    let report = play(settings, sink.clone(), shutdown).await;
+    sink.stop().await;
+    report
+}
+
+async fn play(settings: &SimulateSettings, sink: Sink, shutdown: &Shutdown) -> Result<Report> {
     let mut simulation = Simulation::start(settings, sink, shutdown).await?;
     simulation.driven().await?;
     simulation.settle(settings.settle, shutdown).await;
-    simulation.sink().stop().await;
     Ok(simulation.report())
 }

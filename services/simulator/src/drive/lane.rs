@@ -77,14 +77,13 @@ impl Lane {
                 () = run.stop.triggered() => break,
                 () = tokio::time::sleep_until((run.start + at).into()) => {}
             }
-            let behind = run.start.elapsed().saturating_sub(at);
-            run.tally.lag(self.number, behind);
+            run.tally.busy(self.number, at);
             let messages = self.take(run.start.elapsed(), most, &run);
             if !messages.is_empty() {
                 run.deliver(self.shape, messages).await;
             }
+            run.tally.idle(self.number);
         }
-        run.tally.lag(self.number, Duration::ZERO);
     }
 
     /// The messages due by `now`, at most so many. Those that have been due for too long are counted and forgotten.

@@ -33,7 +33,7 @@ pub struct DriveStats {
     pub requests: u64,
     /// Requests that found no server, or lost it.
     pub connection_errors: u64,
-    /// How far the slowest lane is behind its schedule now, in milliseconds.
+    /// How long the message that is due longest has been waiting for its answer or its turn, in milliseconds; 0 when none is.
     pub lag_ms: u64,
     /// From the beginning of a request to its answer; retries are requests of their own.
     pub request_latency: LatencySummary,
@@ -57,8 +57,12 @@ pub struct DriveTally {
 #[derive(Debug)]
 struct Started {
     at: Instant,
-    lag_ms_of_lane: Vec<AtomicU64>,
+    /// Of each lane: since when the oldest message it is busy with has been due, in microseconds from the start, or [`IDLE`].
+    due_of_lane: Vec<AtomicU64>,
 }
+
+/// The lane has nothing that is due.
+const IDLE: u64 = u64::MAX;
 
 impl DriveTally {
     /// All at 0.
@@ -80,7 +84,6 @@ impl DriveTally {
     /// The numbers now.
     pub fn stats(&self) -> DriveStats {
         let started = self.started.get();
-        let lags = started.iter().flat_map(|started| &started.lag_ms_of_lane);
         let rejected_by_reason = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         DriveStats {
             elapsed_s: started.map_or(0.0, |started| started.at.elapsed().as_secs_f64()),
@@ -93,20 +96,30 @@ impl DriveTally {
             skipped: self.skipped.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             connection_errors: self.connection_errors.load(Ordering::Relaxed),
-            lag_ms: lags.map(|lag| lag.load(Ordering::Relaxed)).max().unwrap_or(0),
+            lag_ms: started.map_or(0, Started::lag_ms),
             request_latency: self.latency.summary(),
         }
     }
 
-    pub(super) fn started(&self, lanes: usize) {
-        let lag_ms_of_lane = (0..lanes).map(|_| AtomicU64::new(0)).collect();
+    pub(super) fn started(&self, at: Instant, lanes: usize) {
+        let due_of_lane = (0..lanes).map(|_| AtomicU64::new(IDLE)).collect();
         // A tally serves one run; a second one goes on counting from the first one's start.
-        drop(self.started.set(Started { at: Instant::now(), lag_ms_of_lane }));
+        drop(self.started.set(Started { at, due_of_lane }));
     }
 
-    pub(super) fn lag(&self, lane: usize, lag: Duration) {
-        if let Some(gauge) = self.started.get().and_then(|started| started.lag_ms_of_lane.get(lane)) {
-            gauge.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// The lane is busy with messages, the oldest of which was due then.
+    pub(super) fn busy(&self, lane: usize, due: Duration) {
+        self.due(lane, u64::try_from(due.as_micros()).unwrap_or(IDLE));
+    }
+
+    /// The lane has settled all that is due.
+    pub(super) fn idle(&self, lane: usize) {
+        self.due(lane, IDLE);
+    }
+
+    fn due(&self, lane: usize, micros: u64) {
+        if let Some(due) = self.started.get().and_then(|started| started.due_of_lane.get(lane)) {
+            due.store(micros, Ordering::Relaxed);
         }
     }
 
@@ -117,6 +130,14 @@ impl DriveTally {
 
     pub(super) fn rejected(&self, reason: String) {
         *self.rejected.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+}
+
+impl Started {
+    fn lag_ms(&self) -> u64 {
+        let now = self.at.elapsed();
+        let due = self.due_of_lane.iter().map(|due| due.load(Ordering::Relaxed)).filter(|due| *due != IDLE);
+        due.min().map_or(0, |due| u64::try_from(now.saturating_sub(Duration::from_micros(due)).as_millis()).unwrap_or(u64::MAX))
     }
 }
 

@@ -16,7 +16,7 @@ use pulse_domain::integration::Destination;
 use pulse_domain::route::RouteSpec;
 use pulse_domain::rule::RuleSpec;
 use pulse_runtime::Shutdown;
-use pulse_simulator::setup::{SetupPlan, setup};
+use pulse_simulator::setup::{Registration, SetupPlan, register, setup};
 use pulse_simulator::{SimulateSettings, simulate};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -160,11 +160,14 @@ async fn serve(held: Arc<Mutex<Held>>, doors: Arc<Doors>) -> SocketAddr {
 }
 
 fn plan(address: SocketAddr, devices: u32, sink: &str) -> SetupPlan {
-    SetupPlan {
+    let registration = Registration {
         url: format!("http://{address}"),
         token: SecretToken::from_text("operator-token"),
         tenant: TenantId::parse("demo").unwrap(),
         devices,
+    };
+    SetupPlan {
+        registration,
         webhook_url: format!("http://{sink}/webhook"),
         signing_secret: SecretToken::from_text(format!("whsec_{sink}")),
         slack_url: format!("http://{sink}/slack"),
@@ -195,9 +198,20 @@ async fn everything_is_made_once_and_pointed_at_the_sink_of_the_day() {
 }
 
 #[tokio::test]
+async fn a_load_needs_devices_and_nothing_else() {
+    let held = Arc::new(Mutex::new(Held::default()));
+    let address = serve(Arc::clone(&held), Arc::default()).await;
+    let access = register(&plan(address, 5, "sink").registration).await.unwrap();
+    let held = held.lock().unwrap();
+    assert_eq!((access.devices.len(), held.devices.len(), held.tenants.len()), (5, 5, 1));
+    assert!(held.rules.is_empty() && held.integrations.is_empty() && held.routes.is_empty());
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_without_the_token() {
     let address = serve(Arc::default(), Arc::default()).await;
-    let plan = SetupPlan { token: SecretToken::from_text("wrong-token"), ..plan(address, 1, "sink") };
+    let mut plan = plan(address, 1, "sink");
+    plan.registration.token = SecretToken::from_text("wrong-token");
     let error = setup(&plan).await.unwrap_err();
     assert_eq!(error.to_string(), "POST /api/v1/tenants: the server answered 401: No: who are you");
     assert!(!format!("{error:?} {plan:?}").contains("wrong-token"));
