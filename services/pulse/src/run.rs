@@ -13,6 +13,7 @@ use crate::up::{DRAIN, close};
 /// Runs the service until shutdown.
 pub(crate) async fn run(settings: RunSettings, shutdown: Shutdown) -> anyhow::Result<()> {
     let name = settings.service.name();
+    settings.services.validate(settings.service)?;
     let public = bind(name, settings.listen).await?;
     let admin = match settings.server.admin_listen {
         Some(address) => Some(bind(name, address).await?),

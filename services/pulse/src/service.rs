@@ -56,6 +56,22 @@ pub(crate) struct ServiceSettings {
     pub(crate) ops_worker: pulse_ops_worker::Settings,
 }
 
+impl ServiceSettings {
+    /// Whether a service can run with its settings.
+    ///
+    /// # Errors
+    /// Names the setting, what it is and what would be right.
+    pub(crate) fn validate(&self, service: Service) -> Result<(), Error> {
+        match service {
+            Service::UiApi => self.ui_api.validate(),
+            Service::Evaluator => self.evaluator.validate(),
+            Service::Dispatcher => self.dispatcher.validate(),
+            Service::DeliveryWorker => self.delivery_worker.validate(),
+            Service::OpsWorker => self.ops_worker.validate(),
+        }
+    }
+}
+
 /// A service under way.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 

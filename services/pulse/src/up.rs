@@ -39,12 +39,12 @@ impl Endpoint {
 pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Result<()> {
     let console = Console::new(settings.json);
     let endpoints = endpoints(&settings)?;
+    let services = services_here(&settings, &endpoints)?;
     let listeners = listen(&endpoints).await?;
     std::fs::create_dir_all(&settings.data).with_context(|| {
         format!("the data folder {} cannot be made; choose one that can be written to with --data", settings.data.display())
     })?;
     let database = Sqlite::open(&settings.data.join("pulse.db")).await.context("the database cannot be opened")?;
-    let services = services_here(&settings, &endpoints)?;
     let mut deps = Vec::new();
     for endpoint in &endpoints {
         deps.push(service::deps(endpoint.service, &database).await?);
@@ -110,6 +110,9 @@ fn services_here(settings: &UpSettings, endpoints: &[Endpoint]) -> anyhow::Resul
     }
     if settings.demo {
         demo::allow_local_receiver(&mut services)?;
+    }
+    for endpoint in endpoints {
+        services.validate(endpoint.service)?;
     }
     Ok(services)
 }

@@ -27,6 +27,7 @@ fn wrong_flags_and_settings_are_named() {
     fails(&["run", "evaluatr"], &[], 2, &["evaluatr", "evaluator"]);
     fails(&["up"], &[("PULSE_DTAA", "x")], 2, &["PULSE_DTAA", "did you mean PULSE_DATA?"]);
     fails(&["up"], &[("PULSE_PORT_BASE", "seventy")], 2, &["seventy", "PORT"]);
+    fails(&["up"], &[("PULSE_EVALUATOR_LEASE", "1s")], 1, &["PULSE_EVALUATOR_CYCLE_DEADLINE", "less than PULSE_EVALUATOR_LEASE"]);
     fails(&["run", "evaluator", "--database", "postgres://u:secret@h/d"], &[], 1, &["must be sqlite:FILE"]);
 }
 

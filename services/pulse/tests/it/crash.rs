@@ -21,6 +21,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("PULSE_DELIVERY_LEASE", "5s"),
     ("PULSE_DISPATCHER_LEASE", "5s"),
     ("PULSE_EVALUATOR_LEASE", "5s"),
+    ("PULSE_EVALUATOR_CYCLE_DEADLINE", "4s"),
     ("PULSE_OPS_EXPIRY_INTERVAL", "1s"),
 ];
 

@@ -1,9 +1,11 @@
 //! The program as its users have it: a child process, its ports, its files, its exit code.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
 
 mod admin;
 mod api;
 mod cli;
 mod crash;
 mod demo;
+mod docs;
 mod otlp;
 mod process;

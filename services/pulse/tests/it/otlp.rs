@@ -86,7 +86,11 @@ async fn otlp_carries_what_metrics_shows() {
     let server = tonic::transport::Server::builder().add_service(MetricsServiceServer::new(receiver.clone())).serve_with_incoming(incoming);
     let server = tokio::spawn(server);
     let folder = tempfile::tempdir().unwrap();
-    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "500")];
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+    ];
     let up = Up::start(folder.path(), free_ports(), &[], &environment).await;
     for (index, service) in (0u16..).zip(SERVICES) {
         let started = Instant::now();

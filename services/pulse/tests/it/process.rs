@@ -9,13 +9,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// The five services in the order of their ports.
-pub const SERVICES: [&str; 5] = ["ui_api", "evaluator", "dispatcher", "delivery_worker", "ops_worker"];
+pub(crate) const SERVICES: [&str; 5] = ["ui_api", "evaluator", "dispatcher", "delivery_worker", "ops_worker"];
 
 /// Ports that one test takes: five services, and as many again for what else it starts.
 const PORTS: u16 = 10;
 
 /// A base from which ten ports in a row are free; each call in this process looks further on.
-pub fn free_ports() -> u16 {
+pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 2_000).unwrap() * PORTS;
     for _ in 0..1_000 {
@@ -28,7 +28,7 @@ pub fn free_ports() -> u16 {
 }
 
 /// The program with no settings of ours in its environment.
-pub fn pulse() -> Command {
+pub(crate) fn pulse() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulse"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PULSE_") || name.to_string_lossy().starts_with("OTEL_") {
@@ -40,7 +40,7 @@ pub fn pulse() -> Command {
 }
 
 /// Waits for a child to end; its output. Kills it at the bound.
-pub fn finish(mut child: Child, within: Duration) -> Output {
+pub(crate) fn finish(mut child: Child, within: Duration) -> Output {
     let stdout = drain(child.stdout.take().unwrap());
     let stderr = drain(child.stderr.take().unwrap());
     let started = Instant::now();
@@ -67,16 +67,16 @@ fn drain(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHand
 }
 
 /// A running `pulse up`.
-pub struct Up {
+pub(crate) struct Up {
     child: Child,
-    pub port_base: u16,
+    pub(crate) port_base: u16,
     /// The operator's token, when this was the first start.
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 impl Up {
     /// Starts and waits until every service is ready.
-    pub async fn start(data: &Path, port_base: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(data: &Path, port_base: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = pulse();
         command.args(["up", "--data", data.to_str().unwrap(), "--port-base", &port_base.to_string()]).args(arguments);
         command.envs(environment.iter().copied());
@@ -93,7 +93,7 @@ impl Up {
     }
 
     /// The base URL of a service, from 0 in the order of [`SERVICES`].
-    pub fn url(&self, index: u16) -> String {
+    pub(crate) fn url(&self, index: u16) -> String {
         format!("http://127.0.0.1:{}", self.port_base + index)
     }
 
@@ -116,25 +116,18 @@ impl Up {
     }
 
     /// kill -9.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, and what the program exits with.
-    pub fn terminate(mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let asked = Instant::now();
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         let status = self.child.wait().unwrap();
         (status.code(), asked.elapsed())
-    }
-
-    /// Resident memory, in bytes.
-    pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }
 
