@@ -1,6 +1,7 @@
 //! Integrations: where messages go.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,36 @@ impl Queue {
             Self::Notification => "pending_notification_jobs",
         }
     }
+}
+
+/// How a webhook's signing secret begins, as Standard Webhooks has it; base64 follows.
+pub const SIGNING_SECRET_PREFIX: &str = "whsec_";
+/// How many bytes a signing secret has, by the same standard.
+pub const SIGNING_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
+/// Headers that Pulse or HTTP itself sets, in lower case: an integration's own may not. The families behind [`RESERVED_PREFIXES`] too.
+const RESERVED_HEADERS: [&str; 15] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
+
+/// Whether a header, named in lower case, is one that an integration may not set.
+pub fn is_reserved_header(name: &str) -> bool {
+    RESERVED_HEADERS.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// How to reach a destination. Secrets within are written by the API and never read back through it.
