@@ -22,14 +22,15 @@ pub trait OpsStore {
     /// `limit` alerts after `after`, in the order of their ids.
     async fn escalation_candidates(&self, now: Timestamp, after: Option<AlertId>, limit: u32) -> Result<(Vec<Alert>, Vec<Policy>)>;
 
-    /// Raises alerts to a level: severity one step up, event ESCALATED, each once: an alert that is no longer open or has reached the level
+    /// Raises alerts to a level: severity one step up, which later judgements keep, event ESCALATED, each once: an alert that is no longer open or has reached the level
     /// stays as it is. Says how many were raised.
     async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp) -> Result<u64>;
 
     /// Jobs whose lease has passed are pending again, or dead when they have had `attempts_max` attempts.
     async fn expire_job_leases(&self, now: Timestamp, attempts_max: u32, limit: u32) -> Result<Purged>;
 
-    /// Delivered and dead jobs with their attempts, and dispatched events and closed alerts, finished before `before`.
+    /// Delivered and dead jobs with their attempts, dispatched events and closed alerts, finished before `before`; silences and instances of
+    /// ingest that ended before it.
     async fn purge_finished(&self, before: Timestamp, limit: u32) -> Result<Purged>;
 
     /// Evaluated readings received before `before`.

@@ -14,6 +14,7 @@ mod paging;
 mod plans;
 mod registry;
 mod rows;
+mod snapshot;
 mod write;
 
 use std::path::{Path, PathBuf};

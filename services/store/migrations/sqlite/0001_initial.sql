@@ -148,6 +148,7 @@ CREATE TABLE alerts (
 
 -- One alert that is not closed per fingerprint.
 CREATE UNIQUE INDEX alerts_open_fingerprint ON alerts (tenant_id, fingerprint) WHERE status <> 'CLOSED';
+CREATE INDEX alerts_open ON alerts (tenant_id, alert_id) WHERE status <> 'CLOSED';
 CREATE INDEX alerts_open_device ON alerts (tenant_id, device_id) WHERE status <> 'CLOSED';
 CREATE INDEX alerts_device ON alerts (tenant_id, device_id, alert_id);
 CREATE INDEX alerts_escalation ON alerts (alert_id) WHERE status = 'OPEN';

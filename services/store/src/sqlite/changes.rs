@@ -7,78 +7,15 @@
 use std::collections::HashMap;
 
 use pulse_domain::Timestamp;
-use pulse_domain::alert::{Alert, AlertChange, AlertStatus, AlertType, Cause, Fingerprint};
+use pulse_domain::alert::{AlertChange, AlertType, Cause, Fingerprint};
 use pulse_domain::ids::{AlertId, DeviceId, EventId, RuleId, SiteId, TenantId};
 use pulse_domain::rule::Severity;
 use pulse_domain::trace::TraceParent;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::rows::{micros, to_json};
-use crate::{CommitSummary, Error, Result};
-
-/// An alert as the snapshots of `alert_snapshots` hold it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StoredAlert {
-    tenant_id: TenantId,
-    alert_id: AlertId,
-    fingerprint: Fingerprint,
-    device_id: DeviceId,
-    site_id: SiteId,
-    alert_type: AlertType,
-    rule_id: Option<RuleId>,
-    severity: Severity,
-    confidence: f64,
-    summary: String,
-    details: serde_json::Value,
-    status: AlertStatus,
-    #[serde(with = "chrono::serde::ts_microseconds")]
-    created_at: Timestamp,
-    #[serde(with = "chrono::serde::ts_microseconds")]
-    updated_at: Timestamp,
-    #[serde(with = "chrono::serde::ts_microseconds_option")]
-    acknowledged_at: Option<Timestamp>,
-    acknowledged_by: Option<String>,
-    #[serde(with = "chrono::serde::ts_microseconds_option")]
-    closed_at: Option<Timestamp>,
-    escalation_level: u32,
-    #[serde(with = "chrono::serde::ts_microseconds_option")]
-    silenced_until: Option<Timestamp>,
-}
-
-impl StoredAlert {
-    /// Reads a snapshot.
-    pub(super) fn parse(snapshot: &str) -> Result<Alert> {
-        let stored: Self = serde_json::from_str(snapshot).map_err(|error| Error::Corrupt { what: "an alert", source: error.into() })?;
-        Ok(stored.into())
-    }
-}
-
-impl From<StoredAlert> for Alert {
-    fn from(stored: StoredAlert) -> Self {
-        Self {
-            tenant_id: stored.tenant_id,
-            alert_id: stored.alert_id,
-            fingerprint: stored.fingerprint,
-            device_id: stored.device_id,
-            site_id: stored.site_id,
-            alert_type: stored.alert_type,
-            rule_id: stored.rule_id,
-            severity: stored.severity,
-            confidence: stored.confidence,
-            summary: stored.summary,
-            details: stored.details,
-            status: stored.status,
-            created_at: stored.created_at,
-            updated_at: stored.updated_at,
-            acknowledged_at: stored.acknowledged_at,
-            acknowledged_by: stored.acknowledged_by,
-            closed_at: stored.closed_at,
-            escalation_level: stored.escalation_level,
-            silenced_until: stored.silenced_until,
-        }
-    }
-}
+use crate::{CommitSummary, Result};
 
 /// An event to append: what the columns `event_…` of `alerts` take.
 #[derive(Debug, Serialize)]
@@ -277,3 +214,82 @@ WHERE (o.value ->> 'alert_type' = 'SYSTEM_HEALTH' OR EXISTS (
         SELECT 1 FROM silences s
         WHERE s.tenant_id = o.value ->> 'tenant_id' AND s.fingerprint = o.value ->> 'fingerprint' AND s.until > ?2)
 ON CONFLICT DO NOTHING";
+
+#[cfg(test)]
+mod tests {
+    use pulse_domain::alert::{Alert, AlertStatus};
+
+    use super::*;
+
+    /// `o1` opens alert 1, `u1` updates it, `c1` closes it.
+    fn changes(text: &str) -> Vec<AlertChange> {
+        let at = Timestamp::UNIX_EPOCH;
+        let change = |word: &str| {
+            let alert_id = AlertId(uuid::Uuid::from_u128(word[1..].parse().unwrap()));
+            match &word[..1] {
+                "o" => AlertChange::Open { alert: Box::new(alert(alert_id)), cause: Cause::default() },
+                "u" => {
+                    let (summary, details) = (String::new(), serde_json::Value::Null);
+                    AlertChange::Update { alert_id, severity: Severity::MIN, summary, details, at }
+                }
+                "c" => AlertChange::Close { alert_id, at, cause: Cause::default() },
+                other => panic!("{other}"),
+            }
+        };
+        text.split_whitespace().map(change).collect()
+    }
+
+    fn alert(alert_id: AlertId) -> Alert {
+        let tenant_id = TenantId::parse("t").unwrap();
+        let device_id = DeviceId::parse("d").unwrap();
+        Alert {
+            tenant_id,
+            alert_id,
+            fingerprint: Fingerprint::no_heartbeat(&device_id),
+            device_id,
+            site_id: SiteId::parse("s").unwrap(),
+            alert_type: AlertType::NoHeartbeat,
+            rule_id: None,
+            severity: Severity::MIN,
+            confidence: 1.0,
+            summary: String::new(),
+            details: serde_json::Value::Null,
+            status: AlertStatus::Open,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            acknowledged_at: None,
+            acknowledged_by: None,
+            closed_at: None,
+            escalation_level: 0,
+            silenced_until: None,
+        }
+    }
+
+    #[test]
+    fn a_round_takes_what_its_statements_do_in_order() {
+        for (text, rounds) in [
+            ("", &[][..]),
+            ("c1 u2 o3", &[0, 0, 0]),
+            ("c1 c2 c3", &[0, 0, 0]),
+            ("o1 c2", &[0, 1]),
+            ("o1 c1", &[0, 1]),
+            ("c1 o2 c2 o3 u3", &[0, 0, 1, 1, 2]),
+            ("u1 u1 c1", &[0, 1, 2]),
+            ("u1 u2 u1", &[0, 0, 1]),
+        ] {
+            assert_eq!(rounds_of(&changes(text)), rounds, "{text}");
+        }
+    }
+
+    #[test]
+    fn rounds_do_not_grow_with_the_devices() {
+        let tenant_id = TenantId::parse("t").unwrap();
+        let flapping = changes("c1 o2 c2 o3");
+        let mut of_all = Changes::default();
+        for _ in 0..1_000 {
+            of_all.add(&tenant_id, &flapping);
+        }
+        assert_eq!(of_all.rounds.len(), 2);
+        assert_eq!(of_all.rounds[1].closes.len(), 1_000);
+    }
+}

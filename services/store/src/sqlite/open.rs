@@ -1,20 +1,24 @@
 //! Opening the database file: its folder, its format, its schema.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::connect_options;
 use super::error::primary_code;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations/sqlite");
 
-/// Another process that opens a new file at the same moment holds it for milliseconds; SQLite does not wait for that by itself.
-const FORMAT_ATTEMPTS: u32 = 20;
-const FORMAT_RETRY_WAIT: Duration = Duration::from_millis(50);
+/// In the file's header: "PULS". Tells our databases from those of other programs (<https://www.sqlite.org/pragma.html#pragma_application_id>).
+const APPLICATION_ID: i64 = 0x5055_4c53;
+
+/// How long to wait for others: another process that opens a new file at the same moment holds it for milliseconds, and SQLite does not
+/// wait for all of that by itself.
+const LOCKED_MAX: Duration = Duration::from_secs(5);
+const LOCKED_RETRY_WAIT: Duration = Duration::from_millis(50);
 
 /// Why a database file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,12 @@ pub enum OpenError {
     },
     #[error("cannot open {} for reading and writing: check its rights and that it is a file", path.display())]
     File {
+        path: PathBuf,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("{} is locked by another program: stop it, or name another file", path.display())]
+    Locked {
         path: PathBuf,
         #[source]
         source: sqlx::Error,
@@ -66,25 +76,42 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
-    let options = connect_options(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-    let mut attempt = 1;
+    let deadline = Instant::now() + LOCKED_MAX;
     loop {
-        let source = match options.connect().await {
-            Ok(connection) => return Ok(connection),
+        let source = match connect_once(path).await {
+            Ok(Some(connection)) => return Ok(connection),
+            Ok(None) => return Err(OpenError::NotADatabase { path: path.to_owned() }),
             Err(source) => source,
         };
         match primary_code(&source) {
-            Some(5 | 6) if attempt < FORMAT_ATTEMPTS => tokio::time::sleep(FORMAT_RETRY_WAIT).await,
+            Some(5 | 6) if Instant::now() < deadline => tokio::time::sleep(LOCKED_RETRY_WAIT).await,
+            Some(5 | 6) => return Err(OpenError::Locked { path: path.to_owned(), source }),
             Some(26) => return Err(OpenError::NotADatabase { path: path.to_owned() }),
             _ => return Err(OpenError::File { path: path.to_owned(), source }),
         }
-        attempt += 1;
     }
 }
 
-/// All migrations in one transaction, so that a second process waits and then finds them done.
+/// A connection to an empty database or one of ours; none, with the file as it was, when it is somebody else's.
+async fn connect_once(path: &Path) -> Result<Option<SqliteConnection>, sqlx::Error> {
+    let mut connection = connect_options(path).create_if_missing(true).busy_timeout(LOCKED_RETRY_WAIT).connect().await?;
+    let row = sqlx::query("SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id")
+        .fetch_one(&mut connection)
+        .await?;
+    let (id, tables): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    if tables > 0 && id != APPLICATION_ID {
+        return Ok(None);
+    }
+    sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+    Ok(Some(connection))
+}
+
+/// All migrations in one transaction, so that a second process waits, for as long as a large database may take, and then finds them done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    sqlx::query("PRAGMA busy_timeout = 60000").execute(&mut *connection).await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // The pragma takes no parameters; the text is the constant above.
+    sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(&mut *transaction).await?;
     // Not `run`, whose future cannot be sent between threads when it is given a connection.
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     Ok(transaction.commit().await?)
@@ -96,14 +123,6 @@ fn migration_error(path: &Path, error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMissing(found) if found > known => OpenError::Newer { path, found, known },
         MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => OpenError::Foreign { path, version },
-        MigrateError::Execute(ref source) | MigrateError::ExecuteMigration(ref source, _) if is_no_database(source) => {
-            OpenError::NotADatabase { path }
-        }
         source => OpenError::Migration { path, source },
     }
-}
-
-/// NOTADB, or a database of somebody else that has tables of the same names.
-fn is_no_database(error: &sqlx::Error) -> bool {
-    primary_code(error) == Some(26) || error.as_database_error().is_some_and(|failure| failure.message().contains("already exists"))
 }

@@ -53,6 +53,12 @@ const PURGE_ALERTS: &str = "
 DELETE FROM alerts WHERE (tenant_id, alert_id) IN (
     SELECT tenant_id, alert_id FROM alerts WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
 
+/// What nothing asks for any more: silences that are over, instances of ingest that are gone.
+const PURGE_SILENCES: &str = "
+DELETE FROM silences WHERE (tenant_id, fingerprint) IN (SELECT tenant_id, fingerprint FROM silences WHERE until < ?1 LIMIT ?2)";
+const PURGE_INSTANCES: &str = "
+DELETE FROM ingest_progress WHERE instance IN (SELECT instance FROM ingest_progress WHERE reported_at < ?1 LIMIT ?2)";
+
 /// Looked for as a reader, as this may pass by many that are not yet evaluated. An id is at least the receipt, and where clocks went back
 /// the ids are ahead of them: so the head of the log is looked at in any case.
 const OLD_READINGS: &str = "
@@ -121,7 +127,7 @@ impl OpsStore for SqliteStore {
 
     async fn purge_finished(&self, before: Timestamp, limit: u32) -> Result<Purged> {
         let mut all = Purged::default();
-        for step in [PURGE_JOBS, PURGE_EVENTS, PURGE_ALERTS] {
+        for step in [PURGE_JOBS, PURGE_EVENTS, PURGE_ALERTS, PURGE_SILENCES, PURGE_INSTANCES] {
             let left = u64::from(limit).saturating_sub(all.rows);
             let mut writer = self.writer().await?;
             let done =

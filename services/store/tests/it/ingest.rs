@@ -130,6 +130,49 @@ contract!(pages_hold_still_while_readings_arrive, |db| {
     assert_eq!(seen, [6, 5, 4, 3, 2, 1, 0]);
 });
 
+contract!(a_long_history_is_paged_windowed_and_purged, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["d1", "d2"]).await;
+    let (d1, d2) = (key(&t, "d1"), key(&t, "d2"));
+    let total = 700;
+    let nth = |key, n| NewReading { seq: Some(n), ..reading(key, at(n)) };
+    for start in (0..total).step_by(35) {
+        let batch: Vec<_> = (start..start + 35).flat_map(|n| [nth(&d1, n), nth(&d2, n)]).collect();
+        db.append_readings(&batch).await.unwrap();
+    }
+    let history = async |from: Option<i64>, to: Option<i64>, limit| {
+        let (mut seqs, mut request) = (Vec::new(), PageRequest { limit, after: None });
+        loop {
+            let page = db.readings(&d1, from.map(at), to.map(at), &request).await.unwrap();
+            seqs.extend(page.items.iter().filter_map(|reading| reading.seq));
+            request.after = page.next;
+            if request.after.is_none() {
+                return seqs;
+            }
+        }
+    };
+    let newest_first = |range: std::ops::Range<i64>| range.rev().collect::<Vec<_>>();
+    for limit in [1_000, 97] {
+        assert_eq!(history(None, None, limit).await, newest_first(0..700));
+        assert_eq!(history(Some(3), Some(5), limit).await, newest_first(3..5));
+        assert_eq!(history(Some(130), Some(400), limit).await, newest_first(130..400));
+        assert_eq!(history(None, Some(64), limit).await, newest_first(0..64));
+        assert_eq!(history(Some(690), None, limit).await, newest_first(690..700));
+    }
+    let batch = db.claim(at(1_000)).await;
+    let judged: Vec<_> = batch.devices.iter().map(outcome).collect();
+    db.commit_evaluation(batch.lease, &judged, at(1_000)).await.unwrap();
+    let through = judged.iter().find(|outcome| outcome.key == d1).unwrap().evaluated_through;
+    while db.purge_readings(at(250), 64).await.unwrap().more {}
+    let left = history(None, None, 97).await;
+    // Only what was judged is gone.
+    let first_unread =
+        db.readings(&d1, None, None, &all()).await.unwrap().items.iter().filter(|kept| Some(kept.reading_id) > through).count();
+    assert_eq!(first_unread, 600);
+    assert_eq!(left, newest_first(100..700));
+    assert_eq!(history(Some(50), Some(120), 7).await, newest_first(100..120));
+});
+
 contract!(readings_wake_the_evaluator, |db| {
     let t = tenant("t1");
     db.with_devices(&t, &["d1"]).await;

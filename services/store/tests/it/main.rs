@@ -7,6 +7,7 @@ mod dispatch;
 mod evaluation;
 mod fixture;
 mod ingest;
+mod leases;
 mod ops;
 mod registry;
 mod sqlite;

@@ -184,6 +184,19 @@ contract!(what_is_finished_is_purged_in_bounded_steps, |db| {
     assert_eq!(db.claim_events(claim(at(99_999_999))).await.unwrap().events.len(), 3);
 });
 
+contract!(silences_that_are_over_are_purged, |db| {
+    let t = tenant("t1");
+    db.with_devices(&t, &["a", "b"]).await;
+    for (name, until) in [("a", 50), ("b", 60)] {
+        let opened = alert(&t, name, at(1));
+        db.with_alert(&opened).await;
+        db.silence_alert(&t, opened.alert_id, at(until)).await.unwrap();
+    }
+    assert_eq!(db.purge_finished(at(55), 10).await.unwrap(), Purged { rows: 1, more: false });
+    db.append_readings(&[reading(&key(&t, "b"), at(2))]).await.unwrap();
+    assert_eq!(db.claim(at(55)).await.devices[0].silences.len(), 1);
+});
+
 contract!(attempts_go_with_their_jobs, |db| {
     let t = tenant("t1");
     db.with_devices(&t, &["a", "b"]).await;

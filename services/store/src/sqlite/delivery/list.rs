@@ -25,9 +25,9 @@ pub(super) async fn find(connection: &mut SqliteConnection, tenant_id: &TenantId
 pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
     let mut query = QueryBuilder::new("SELECT * FROM jobs WHERE tenant_id = ");
     query.push_bind(tenant_id.as_str().to_owned());
-    if let Some(after) = paging::after::<Uuid>(List::Jobs, page)? {
-        query.push(" AND job_id < ").push_bind(after.as_bytes().to_vec());
-    }
+    // Also at the start of the list: without a bound, SQLite would rather walk by all jobs than use an index that is made for this.
+    let before = paging::after::<Uuid>(List::Jobs, page)?.unwrap_or(Uuid::max());
+    query.push(" AND job_id < ").push_bind(before.as_bytes().to_vec());
     if let Some(state) = filter.state {
         query.push(" AND state = ").push_bind(state.as_str());
         if state != JobState::Delivered {

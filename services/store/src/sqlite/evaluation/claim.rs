@@ -48,9 +48,9 @@ SELECT s.tenant_id, s.device_id, s.status, s.last_seen, s.memory, s.last_reading
         )
         SELECT '[' || group_concat(packed) || ']' FROM chain) END AS readings,
     (SELECT json_group_array(json_array(hex(a.alert_id), a.fingerprint, CASE WHEN a.rule_id IS NOT NULL THEN hex(a.rule_id) END))
-        FROM alerts a WHERE a.tenant_id = s.tenant_id AND a.device_id = s.device_id AND a.status <> 'CLOSED') AS open_alerts,
+        FROM alerts a INDEXED BY alerts_open_device WHERE a.tenant_id = s.tenant_id AND a.device_id = s.device_id AND a.status <> 'CLOSED') AS open_alerts,
     (SELECT json_group_array(json_array(q.fingerprint, q.until))
-        FROM silences q WHERE q.tenant_id = s.tenant_id AND q.device_id = s.device_id AND q.until > ?1) AS silences
+        FROM silences q INDEXED BY silences_device WHERE q.tenant_id = s.tenant_id AND q.device_id = s.device_id AND q.until > ?1) AS silences
 FROM device_state s CROSS JOIN devices d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
 WHERE s.due_at <= ?1 AND s.lease_id = ?2 AND s.lease_until > ?1
 ORDER BY s.due_at LIMIT ?3";
@@ -82,7 +82,7 @@ async fn load(store: &SqliteStore, claim: Claim, lease: LeaseId, readings_max: u
         .bind(micros(claim.now))
         .bind(blob(&lease.0))
         .bind(claim.limit)
-        .bind(readings_max / READINGS_PER_MILESTONE)
+        .bind(readings_max.div_ceil(READINGS_PER_MILESTONE))
         .fetch_all(&store.readers)
         .await?;
     let readings_max = usize::try_from(readings_max).unwrap_or(usize::MAX);

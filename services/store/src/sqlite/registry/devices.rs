@@ -101,11 +101,13 @@ pub(super) async fn update(store: &SqliteStore, tenant_id: &TenantId, device: &D
         .execute(transaction.connection())
         .await?;
     if !device.lifecycle.is_judged() {
-        let open = sqlx::query("SELECT alert_id FROM alerts WHERE tenant_id = ?1 AND device_id = ?2 AND status <> 'CLOSED'")
-            .bind(tenant_id.as_str())
-            .bind(device.device_id.as_str())
-            .fetch_all(transaction.connection())
-            .await?;
+        let open = sqlx::query(
+            "SELECT alert_id FROM alerts INDEXED BY alerts_open_device WHERE tenant_id = ?1 AND device_id = ?2 AND status <> 'CLOSED'",
+        )
+        .bind(tenant_id.as_str())
+        .bind(device.device_id.as_str())
+        .fetch_all(transaction.connection())
+        .await?;
         close_all(transaction.connection(), tenant_id, &open, now).await?;
     }
     transaction.commit().await?;

@@ -48,7 +48,7 @@ pub(super) async fn update(store: &SqliteStore, integration: &Integration) -> Re
 }
 
 const KILL_JOBS: &str = "
-UPDATE jobs SET state = 'DEAD', finished_at = ?3, last_error = 'its integration was deleted'
+UPDATE jobs INDEXED BY jobs_undelivered SET state = 'DEAD', finished_at = ?3, last_error = 'its integration was deleted'
 WHERE tenant_id = ?1 AND integration_id = ?2 AND state = 'PENDING' AND state <> 'DELIVERED'";
 
 pub(super) async fn delete(store: &SqliteStore, tenant_id: &TenantId, id: IntegrationId, now: Timestamp) -> Result<bool> {

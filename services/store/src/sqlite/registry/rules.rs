@@ -71,11 +71,12 @@ pub(super) async fn delete(store: &SqliteStore, tenant_id: &TenantId, rule_id: R
 }
 
 async fn close_alerts(connection: &mut SqliteConnection, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp) -> Result<()> {
-    let open = sqlx::query("SELECT alert_id FROM alerts WHERE tenant_id = ?1 AND rule_id = ?2 AND status <> 'CLOSED'")
-        .bind(tenant_id.as_str())
-        .bind(blob(&rule_id.0))
-        .fetch_all(&mut *connection)
-        .await?;
+    let open =
+        sqlx::query("SELECT alert_id FROM alerts INDEXED BY alerts_open WHERE tenant_id = ?1 AND rule_id = ?2 AND status <> 'CLOSED'")
+            .bind(tenant_id.as_str())
+            .bind(blob(&rule_id.0))
+            .fetch_all(&mut *connection)
+            .await?;
     close_all(connection, tenant_id, &open, now).await
 }
 

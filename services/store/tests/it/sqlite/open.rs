@@ -64,6 +64,17 @@ async fn a_folder_in_the_place_of_the_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_that_another_program_has_locked_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pulse.db");
+    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = sqlx::ConnectOptions::connect(&other).await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+    let error = Sqlite::open(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{}", chain(&error));
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pulse.db");
@@ -80,12 +91,13 @@ async fn another_programs_database_is_left_alone() {
     let path = folder.path().join("pulse.db");
     let other = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = sqlx::ConnectOptions::connect(&other).await.unwrap();
-    sqlx::query("CREATE TABLE devices (name TEXT)").execute(&mut connection).await.unwrap();
+    sqlx::query("CREATE TABLE places (name TEXT)").execute(&mut connection).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
     let error = Sqlite::open(&path).await.unwrap_err();
     assert!(matches!(error, OpenError::NotADatabase { .. }), "{}", chain(&error));
     let mut connection = raw(&path).await;
     assert_eq!(super::number(&mut connection, "SELECT count(*) FROM sqlite_schema").await, 1);
+    assert_eq!(super::number(&mut connection, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'delete'").await, 1);
 }
 
 #[tokio::test]
