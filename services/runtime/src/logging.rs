@@ -1,5 +1,7 @@
 //! Where log lines go: to standard error, as text or JSON. Exporting must never feed itself, so the transport crates are silent.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -33,7 +35,7 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("{SILENT},{}", settings.filter)).map_err(|error| {
         format!("PULSE_LOG (--log) {:?} is no log filter: {error}; write for example info or info,pulse_evaluator=debug", settings.filter)
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
