@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pulse_domain::integration::{SIGNING_SECRET_BYTES, SIGNING_SECRET_PREFIX, is_reserved_header};
 use pulse_domain::job::Failure;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,33 +16,6 @@ use crate::http::{Http, Post};
 
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-/// How a signing secret begins.
-const SECRET_PREFIX: &str = "whsec_";
-/// How many bytes a signing secret has, by the standard.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-
-/// What Pulse or HTTP itself sets: an integration's own headers may not.
-const RESERVED: [&str; 17] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-/// The whole family belongs to the standard.
-const RESERVED_PREFIX: &str = "webhook-";
 
 /// One webhook.
 pub(crate) struct Webhook<'a> {
@@ -79,7 +53,7 @@ fn add_own(headers: &mut HeaderMap, own: &BTreeMap<String, String>) -> Result<()
         let Ok(parsed) = HeaderName::try_from(name) else {
             return Err(failure::config(format!("the integration's header {name:?} is no header name: rename it and replay the job")));
         };
-        if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with(RESERVED_PREFIX) {
+        if is_reserved_header(parsed.as_str()) {
             return Err(failure::config(format!("the integration's header {parsed} is set by Pulse itself: remove it and replay the job")));
         }
         let Ok(mut value) = HeaderValue::try_from(value) else {
@@ -96,13 +70,13 @@ fn add_own(headers: &mut HeaderMap, own: &BTreeMap<String, String>) -> Result<()
 /// The signature over id, time and body.
 fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<HeaderValue, Failure> {
     let unusable = || {
-        let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
+        let (least, most) = (SIGNING_SECRET_BYTES.start(), SIGNING_SECRET_BYTES.end());
         failure::config(format!(
-            "the integration's signing secret must be {SECRET_PREFIX} and base64 of {least} to {most} bytes: set a new one and replay the job"
+            "the integration's signing secret must be {SIGNING_SECRET_PREFIX} and base64 of {least} to {most} bytes: set a new one and replay the job"
         ))
     };
-    let key = secret.strip_prefix(SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
-    let key = key.filter(|key| SECRET_BYTES.contains(&key.len())).ok_or_else(unusable)?;
+    let key = secret.strip_prefix(SIGNING_SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
+    let key = key.filter(|key| SIGNING_SECRET_BYTES.contains(&key.len())).ok_or_else(unusable)?;
     let signature = standardwebhooks::Webhook::from_bytes(key).and_then(|signer| signer.sign(id, timestamp, body));
     signature.ok().and_then(|text| HeaderValue::try_from(text).ok()).ok_or_else(unusable)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
-use pulse_domain::integration::Destination;
+use pulse_domain::integration::{Destination, SIGNING_SECRET_BYTES, SIGNING_SECRET_PREFIX, is_reserved_header};
 use rand::RngExt as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
@@ -16,30 +16,10 @@ use crate::problem::Problem;
 const URL_MAX_BYTES: usize = 2_048;
 const HEADERS_MAX: usize = 20;
 const HEADER_VALUE_MAX_BYTES: usize = 4_096;
-const SECRET_PREFIX: &str = "whsec_";
-/// What Standard Webhooks asks of a secret, in bytes.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// What a client writes to have a secret made.
 const GENERATE: &str = "generate";
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
-/// Headers that Pulse or HTTP itself sets.
-const RESERVED: [&str; 13] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
 
 /// Where messages go. What is left out on a change stays as it was
 #[derive(Deserialize, ToSchema)]
@@ -179,7 +159,7 @@ fn accept_headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, 
     for (name, value) in headers {
         let parsed = HeaderName::try_from(&name).map_err(|_| Problem::validation(format!("{name:?} is no name of a header")))?;
         let name = parsed.as_str();
-        if RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        if is_reserved_header(name) {
             return Err(Problem::validation(format!("the header {name} is set by Pulse itself")));
         }
         if value.len() > HEADER_VALUE_MAX_BYTES || HeaderValue::from_str(&value).is_err() || value == HIDDEN {
@@ -195,8 +175,8 @@ fn accept_headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, 
 }
 
 fn accept_secret(secret: String) -> Result<String, Problem> {
-    let bytes = secret.strip_prefix(SECRET_PREFIX).and_then(|base64| STANDARD.decode(base64).ok());
-    if bytes.is_some_and(|bytes| SECRET_BYTES.contains(&bytes.len())) {
+    let bytes = secret.strip_prefix(SIGNING_SECRET_PREFIX).and_then(|base64| STANDARD.decode(base64).ok());
+    if bytes.is_some_and(|bytes| SIGNING_SECRET_BYTES.contains(&bytes.len())) {
         return Ok(secret);
     }
     Err(Problem::validation("signing_secret must be whsec_ and base64 of 24 to 64 bytes, or \"generate\" to have one made"))
@@ -204,7 +184,7 @@ fn accept_secret(secret: String) -> Result<String, Problem> {
 
 fn generate_secret() -> String {
     let bytes: [u8; 32] = rand::rng().random();
-    format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
+    format!("{SIGNING_SECRET_PREFIX}{}", STANDARD.encode(bytes))
 }
 
 #[cfg(test)]
