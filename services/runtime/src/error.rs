@@ -15,6 +15,9 @@ pub enum Error {
     /// A task of the service ended though nobody asked it to.
     #[error("{what} ended before it was asked to")]
     Ended { what: &'static str },
+    /// Tasks that did not end within the drain, and were cut.
+    #[error("tasks were cut: they did not end within the drain of {drain:?}")]
+    Cut { drain: std::time::Duration },
     /// Settings that each are fine but do not fit together. The text names them and says what would be right.
     #[error("{0}")]
     Settings(String),

@@ -55,7 +55,7 @@ impl Tasks {
                 ended = self.set.join_next() => ended,
                 () = &mut deadline => {
                     self.set.shutdown().await;
-                    return first.and(Err(Error::Settings(format!("tasks were cut: they did not end within the drain of {drain:?}"))));
+                    return first.and(Err(Error::Cut { drain }));
                 }
             };
             let failure = match ended {
