@@ -53,12 +53,13 @@ pub struct TelemetryBuilder {
     namespace: Option<&'static str>,
     version: Option<&'static str>,
     name_from_env: bool,
+    conventions: bool,
     env: Env,
 }
 
 impl TelemetryBuilder {
     pub(crate) fn new(service: &'static str) -> Self {
-        Self { service, namespace: None, version: None, name_from_env: false, env: Env::of_process() }
+        Self { service, namespace: None, version: None, name_from_env: false, conventions: false, env: Env::of_process() }
     }
 
     /// `service.namespace`: what the services of one system share.
@@ -77,6 +78,13 @@ impl TelemetryBuilder {
     /// only: of several in one process, all would get the same name, so without this both are passed over. The label `service` stays.
     pub fn service_name_from_env(mut self) -> Self {
         self.name_from_env = true;
+        self
+    }
+
+    /// Records the OpenTelemetry semantic conventions' own metrics too (`db.client.connection.*`, `http.server.request.duration`), for
+    /// boards that are made for those. Off unless asked for: they say again what `pulse_*` says.
+    pub fn conventions(mut self, wanted: bool) -> Self {
+        self.conventions = wanted;
         self
     }
 
@@ -116,7 +124,7 @@ impl TelemetryBuilder {
             });
         }
         let tracer = Tracer::new(None);
-        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints, tracer))
+        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints, tracer, self.conventions))
     }
 
     /// What every service shows, so that an empty scrape always means a broken pipeline.

@@ -37,6 +37,7 @@ struct Inner {
     readiness: Readiness,
     complaints: Complaints,
     tracer: Tracer,
+    conventions: bool,
 }
 
 impl Drop for Inner {
@@ -59,8 +60,18 @@ impl Telemetry {
         instruments: Instruments,
         complaints: Complaints,
         tracer: Tracer,
+        conventions: bool,
     ) -> Self {
-        Self(Arc::new(Inner { service, provider, exposition, instruments, readiness: Readiness::default(), complaints, tracer }))
+        Self(Arc::new(Inner {
+            service,
+            provider,
+            exposition,
+            instruments,
+            readiness: Readiness::default(),
+            complaints,
+            tracer,
+            conventions,
+        }))
     }
 
     /// The service's name.
@@ -120,6 +131,11 @@ impl Telemetry {
     /// `pulse_processing_*` for one operation, handles bound once; its series show 0 from now on.
     pub fn operation(&self, name: &'static str) -> Operation {
         Operation::new(&self.0.instruments, name)
+    }
+
+    /// Whether the semantic conventions' own metrics are recorded too.
+    pub fn conventions(&self) -> bool {
+        self.0.conventions
     }
 
     /// Starts this service's spans.
