@@ -1,24 +1,30 @@
-//! How a service's telemetry is made: one provider, two readers, one meter.
+//! How a service's telemetry is made: a meter with two readers, a tracer, a logger.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use opentelemetry::metrics::MeterProvider;
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
-use crate::builtin::{BUILD_INFO, CALLBACK_PANICS, EXPORTS};
+use crate::builtin::{BUILD_INFO, CALLBACK_PANICS, LOGS_SUPPRESSED};
 use crate::collection::Turn;
 use crate::complaint::Complaints;
 use crate::env::{Env, VariableError};
 use crate::exposition::Exposition;
 use crate::instruments::{Instruments, SeriesLimits};
-use crate::otlp::OtlpReader;
+use crate::logs::ServiceLog;
+use crate::otlp::metrics::{LateWatch, OtlpReader};
+use crate::otlp::{self, ExportWatch, Warning};
+use crate::readiness::Readiness;
 use crate::resource::resource;
-use crate::telemetry::Telemetry;
+use crate::shutdown::Providers;
+use crate::signal::Signal;
+use crate::telemetry::{Inner, Telemetry};
 use crate::trace::Tracer;
 
-/// One meter for everything: without the scope on `/metrics`, two would print the same names twice.
-const METER: &str = "pulse";
+/// The instrumentation scope of everything. One meter, as without the scope on `/metrics` two would print the same names twice.
+const SCOPE: &str = "pulse";
 
 /// Why telemetry cannot start. Nothing is half started then.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +60,21 @@ pub struct TelemetryBuilder {
     version: Option<&'static str>,
     name_from_env: bool,
     conventions: bool,
+    keep_errors: bool,
     env: Env,
 }
 
 impl TelemetryBuilder {
     pub(crate) fn new(service: &'static str) -> Self {
-        Self { service, namespace: None, version: None, name_from_env: false, conventions: false, env: Env::of_process() }
+        Self {
+            service,
+            namespace: None,
+            version: None,
+            name_from_env: false,
+            conventions: false,
+            keep_errors: false,
+            env: Env::of_process(),
+        }
     }
 
     /// `service.namespace`: what the services of one system share.
@@ -88,6 +103,13 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Records every span and pushes those that failed even where their trace is not sampled: with a low share sampled, what went wrong is
+    /// still there to be looked at. Costs the recording of each span.
+    pub fn keep_errors(mut self) -> Self {
+        self.keep_errors = true;
+        self
+    }
+
     /// Reads OTEL_* from here instead of the environment; for tests.
     pub fn env(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.env = Env::from_fn(lookup);
@@ -103,28 +125,45 @@ impl TelemetryBuilder {
         let settings = self.env.settings()?;
         let turn = Turn::default();
         let limits = SeriesLimits::default();
-        let outcomes = Arc::new(OnceLock::new());
+        let late = LateWatch::default();
         let (exposition, scraped) = Exposition::new(turn.clone())?;
         let resource = resource(self.service, self.namespace, self.version, &settings, self.name_from_env);
-        let mut provider = SdkMeterProvider::builder().with_resource(resource).with_view(limited(Arc::clone(&limits))).with_reader(scraped);
-        if let Some(otlp) = &settings.otlp {
-            provider = provider.with_reader(OtlpReader::new(otlp, turn, Arc::clone(&outcomes))?);
+        let mut provider =
+            SdkMeterProvider::builder().with_resource(resource.clone()).with_view(limited(Arc::clone(&limits))).with_reader(scraped);
+        if let Some(push) = &settings.metrics {
+            provider = provider.with_reader(OtlpReader::new(push, turn, Arc::clone(&late))?);
         }
-        let provider = provider.build();
+        let metrics = provider.build();
         let complaints = Complaints::new(self.service);
-        let instruments = Instruments::new(self.service, provider.meter(METER), limits, complaints.clone());
+        let instruments = Instruments::new(self.service, metrics.meter(SCOPE), limits, complaints.clone());
         self.own_metrics(&instruments);
-        if settings.otlp.is_some() {
-            let exports = instruments.counter(&EXPORTS);
-            outcomes.get_or_init(|| {
-                (
-                    exports.bind(&[("signal", "metrics"), ("outcome", "success")]),
-                    exports.bind(&[("signal", "metrics"), ("outcome", "error")]),
-                )
-            });
+        let warning = Warning::default();
+        let watch = |signal| ExportWatch::new(self.service, signal, &instruments, warning.clone());
+        if settings.metrics.is_some() {
+            late.get_or_init(|| watch(Signal::Metrics));
         }
-        let tracer = Tracer::new(None);
-        Ok(Telemetry::new(self.service, provider, exposition, instruments, complaints, tracer, self.conventions))
+        let traces = match &settings.traces {
+            Some(push) => Some(otlp::traces::provider(push, resource.clone(), watch(Signal::Traces), self.keep_errors)?),
+            None => None,
+        };
+        let logs = match &settings.logs {
+            Some(push) => Some(otlp::logs::provider(push, resource, watch(Signal::Logs))?),
+            None => None,
+        };
+        let log = ServiceLog::new(self.service, logs.as_ref(), instruments.counter(&LOGS_SUPPRESSED).bind(&[]));
+        let tracer = Tracer::new(traces.as_ref().map(|traces| traces.tracer(SCOPE)), settings.propagate, log.clone());
+        Ok(Telemetry::new(Inner {
+            service: self.service,
+            providers: Providers { metrics, traces, logs },
+            exposition,
+            instruments,
+            readiness: Readiness::default(),
+            complaints,
+            tracer,
+            log,
+            conventions: self.conventions,
+            prometheus: settings.prometheus,
+        }))
     }
 
     /// What every service shows, so that an empty scrape always means a broken pipeline.

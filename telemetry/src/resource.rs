@@ -47,9 +47,13 @@ mod tests {
     fn settings() -> Settings {
         let resource = [("service.name", "from_attributes"), ("service.namespace", "other"), ("team", "blue")];
         Settings {
-            otlp: None,
+            metrics: None,
+            traces: None,
+            logs: None,
             resource: resource.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
             service_name: Some("from_env".to_owned()),
+            propagate: true,
+            prometheus: None,
         }
     }
 

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
 
 use crate::builder::TelemetryBuilder;
 use crate::complaint::Complaints;
@@ -13,11 +14,12 @@ use crate::exposition::{Exposition, ScrapeError};
 use crate::instrument::{Counter, Gauge, Histogram};
 use crate::instruments::Instruments;
 use crate::labels::Labels;
+use crate::logs::ServiceLog;
 use crate::operation::Operation;
 use crate::pool::PoolProbe;
 use crate::queue::{QueueProbe, QueueSample};
 use crate::readiness::Readiness;
-use crate::shutdown::{self, ShutdownError};
+use crate::shutdown::{Providers, ShutdownError};
 use crate::snapshot::Snapshot;
 use crate::trace::Tracer;
 
@@ -28,22 +30,25 @@ use crate::trace::Tracer;
 #[derive(Debug, Clone)]
 pub struct Telemetry(Arc<Inner>);
 
+/// What a telemetry is made of.
 #[derive(Debug)]
-struct Inner {
-    service: &'static str,
-    provider: SdkMeterProvider,
-    exposition: Exposition,
-    instruments: Instruments,
-    readiness: Readiness,
-    complaints: Complaints,
-    tracer: Tracer,
-    conventions: bool,
+pub(crate) struct Inner {
+    pub(crate) service: &'static str,
+    pub(crate) providers: Providers,
+    pub(crate) exposition: Exposition,
+    pub(crate) instruments: Instruments,
+    pub(crate) readiness: Readiness,
+    pub(crate) complaints: Complaints,
+    pub(crate) tracer: Tracer,
+    pub(crate) log: ServiceLog,
+    pub(crate) conventions: bool,
+    pub(crate) prometheus: Option<(String, u16)>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The provider would otherwise push a last time right here, for as long as the collector likes.
-        shutdown::in_background(self.provider.clone());
+        // The providers would otherwise push a last time right here, for as long as the collector likes.
+        self.providers.shutdown_in_background();
     }
 }
 
@@ -53,25 +58,8 @@ impl Telemetry {
         TelemetryBuilder::new(service)
     }
 
-    pub(crate) fn new(
-        service: &'static str,
-        provider: SdkMeterProvider,
-        exposition: Exposition,
-        instruments: Instruments,
-        complaints: Complaints,
-        tracer: Tracer,
-        conventions: bool,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            service,
-            provider,
-            exposition,
-            instruments,
-            readiness: Readiness::default(),
-            complaints,
-            tracer,
-            conventions,
-        }))
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
     }
 
     /// The service's name.
@@ -143,10 +131,17 @@ impl Telemetry {
         self.0.tracer.clone()
     }
 
-    /// Runs `work` as this service's: what is logged in it becomes this service's log records. A process with several services wraps each
-    /// one's task; a task that is spawned takes part when it is wrapped too.
+    /// Runs `work` as this service's: what is logged in it becomes this service's log records, if the process's subscriber holds a
+    /// [`LogLayer`](crate::LogLayer). A process with several services wraps each one's task; a task that is spawned takes part when it is
+    /// wrapped too.
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        work
+        work.with_context(self.0.log.in_context(Context::current()))
+    }
+
+    /// Where `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` want [`router`](Self::router) served besides, for the service to follow. None:
+    /// neither is set.
+    pub fn prometheus_address(&self) -> Option<(&str, u16)> {
+        self.0.prometheus.as_ref().map(|(host, port)| (host.as_str(), *port))
     }
 
     /// What `/ready` answers from.
@@ -160,13 +155,13 @@ impl Telemetry {
         crate::router::router(self.clone())
     }
 
-    /// Pushes a last time and stops the pipeline, within `within` whatever the collector does; `/metrics` answers 503 from then on.
+    /// Pushes a last time and stops the pipelines, within `within` whatever the collector does; `/metrics` answers 503 from then on.
     ///
     /// # Errors
     /// When the last push did not succeed or did not end in time: its figures are lost. A second call does nothing and succeeds.
     pub async fn shutdown(&self, within: Duration) -> Result<(), ShutdownError> {
         self.0.exposition.close();
-        shutdown::bounded(within, self.0.provider.clone(), SdkMeterProvider::shutdown).await
+        self.0.providers.shutdown(within).await
     }
 
     /// The text of `/metrics`.
@@ -183,8 +178,8 @@ impl Telemetry {
     }
 
     #[cfg(feature = "testing")]
-    pub(crate) fn provider(&self) -> &SdkMeterProvider {
-        &self.0.provider
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.providers
     }
 
     #[cfg(feature = "testing")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-use crate::shutdown::{self, ShutdownError};
+use crate::shutdown::ShutdownError;
 use crate::telemetry::Telemetry;
 
 /// A series' labels.
@@ -43,7 +43,7 @@ impl Telemetry {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub async fn flush(&self, within: Duration) -> Result<(), ShutdownError> {
-        shutdown::bounded(within, self.provider().clone(), opentelemetry_sdk::metrics::SdkMeterProvider::force_flush).await
+        self.providers().flush(within).await
     }
 }
 

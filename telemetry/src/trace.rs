@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::context::{FutureExt as _, WithContext};
 use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, TraceState, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SdkTracer};
 
+use crate::logs::ServiceLog;
 use crate::propagation;
 
 /// The convention's attribute for what went wrong, a value of a closed set.
@@ -22,11 +24,20 @@ const ERROR_TYPE: &str = "error.type";
 pub struct Tracer {
     /// None: nothing is recorded. Spans still have ids, so that what is carried on stays one trace.
     sdk: Option<SdkTracer>,
+    /// Whether traces are taken over from callers and handed on, as `OTEL_PROPAGATORS` says.
+    propagate: bool,
+    /// Whose records are logged in a span's scope.
+    log: ServiceLog,
 }
 
 impl Tracer {
-    pub(crate) fn new(sdk: Option<SdkTracer>) -> Self {
-        Self { sdk }
+    pub(crate) fn new(sdk: Option<SdkTracer>, propagate: bool, log: ServiceLog) -> Self {
+        Self { sdk, propagate, log }
+    }
+
+    /// The `traceparent` of a caller, when there is exactly one, it is well formed, and `OTEL_PROPAGATORS` does not turn this off.
+    pub fn extract(&self, headers: &HeaderMap) -> Option<String> {
+        propagation::extract(headers).filter(|_| self.propagate)
     }
 
     /// A span to be: internal, and a child of the span in whose scope it is started, if there is one. Names follow the semantic conventions
@@ -97,19 +108,21 @@ impl SpanBuilder {
 
     /// Starts it.
     pub fn start(self) -> Span {
-        let current = Context::current();
+        let current = self.tracer.log.in_context(Context::current());
         let parent = match self.parent {
             Parent::Current => current.clone(),
-            Parent::None => current.with_remote_span_context(SpanContext::empty_context()),
+            // An active span that is not valid would count as a parent that is not sampled.
+            Parent::None => Context::new(),
             Parent::Of(context) => current.with_remote_span_context(context),
         };
         let Some(sdk) = &self.tracer.sdk else {
-            return Span { context: current.with_remote_span_context(not_recorded(&parent)), recording: false };
+            let context = current.with_remote_span_context(not_recorded(&parent));
+            return Span { context, recording: false, propagate: self.tracer.propagate };
         };
         let api = if self.links.is_empty() { self.api } else { self.api.with_links(self.links) };
         let span = sdk.build_with_context(api, &parent);
         let recording = span.is_recording();
-        Span { context: current.with_span(span), recording }
+        Span { context: current.with_span(span), recording, propagate: self.tracer.propagate }
     }
 }
 
@@ -127,6 +140,7 @@ fn not_recorded(parent: &Context) -> SpanContext {
 pub struct Span {
     context: Context,
     recording: bool,
+    propagate: bool,
 }
 
 impl Span {
@@ -142,6 +156,15 @@ impl Span {
         propagation::text(context.trace_id(), context.span_id(), context.trace_flags())
     }
 
+    /// Puts the `traceparent` into the headers of a request that is made in this span, unless `OTEL_PROPAGATORS` turns this off.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        if self.propagate
+            && let Ok(value) = HeaderValue::try_from(self.traceparent())
+        {
+            headers.insert(propagation::TRACEPARENT, value);
+        }
+    }
+
     /// Adds an attribute.
     pub fn set(&self, attribute: KeyValue) {
         self.context.span().set_attribute(attribute);
@@ -154,7 +177,7 @@ impl Span {
         span.set_status(Status::error(detail));
     }
 
-    /// Runs `work` with this as the current span: spans started in it are its children, what is logged carries its ids.
+    /// Runs `work` with this as the current span: spans started in it are its children, what is logged is the service's and carries its ids.
     pub fn in_scope<F: Future>(&self, work: F) -> WithContext<F> {
         work.with_context(self.context.clone())
     }

@@ -1,8 +1,12 @@
-//! Where log lines go: to standard error, as text or JSON. Exporting must never feed itself, so the transport crates are silent.
+//! Where log lines go: to standard error, as text or JSON, and over OTLP where that is on. Exporting must never feed itself, so the
+//! transport crates are silent.
 
 use std::io::IsTerminal as _;
 
+use pulse_telemetry::{BurstLayer, LogLayer};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -25,9 +29,11 @@ pub struct LogSettings {
     pub log_format: LogFormat,
 }
 
-const SILENT: &str = "hyper=off,h2=off,tonic=off,tower=off,reqwest=off,sqlx=warn";
+/// The transports' own talk: pushing what they say of a push would feed itself. Of the SDK's, only what is wrong.
+const SILENT: &str = "hyper=off,h2=off,tonic=off,tower=off,reqwest=off,sqlx=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
+                      opentelemetry-otlp=warn,opentelemetry-sdk=warn,opentelemetry-http=warn";
 
-/// Installs the process's log. Only `main` calls it.
+/// Installs the process's log: to standard error, and from there to the services' own telemetry as log records. Only `main` calls it.
 ///
 /// # Errors
 /// A text that names the setting when the filter cannot be read.
@@ -35,10 +41,11 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("{SILENT},{}", settings.filter)).map_err(|error| {
         format!("PULSE_LOG (--log) {:?} is no log filter: {error}; write for example info or info,pulse_evaluator=debug", settings.filter)
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::registry().with(filter).with(BurstLayer::new()).with(LogLayer::new());
     match settings.log_format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => subscriber.with(lines).try_init(),
+        LogFormat::Json => subscriber.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(|error| format!("the log is installed already: {error}"))
 }

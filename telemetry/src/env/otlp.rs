@@ -1,4 +1,4 @@
-//! `OTEL_EXPORTER_OTLP_*` and the export's timing, for metrics.
+//! `OTEL_EXPORTER_OTLP_*` for one signal.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,34 +6,17 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::{Env, VariableError, invalid, pairs};
+use crate::signal::Signal;
 
-/// One of them set turns OTLP on. The first is metrics' own and wins, as in every pair below.
-pub(super) const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const TIMEOUTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-const COMPRESSIONS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-const INSECURES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
-const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
-const CLIENT_KEYS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
-const CLIENT_CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
-const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
-const EXPORT_TIMEOUT: &str = "OTEL_METRIC_EXPORT_TIMEOUT";
-const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-
-/// The specification's defaults.
-const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// The specification's default.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-const EXPORT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Where to push and how.
+/// Where one signal is pushed and how.
 #[derive(Clone, PartialEq)]
 pub(crate) struct OtlpSettings {
     pub(crate) protocol: Protocol,
     /// With the path, for HTTP.
     pub(crate) endpoint: Uri,
-    /// Between two pushes.
-    pub(crate) interval: Duration,
     /// Of one push, all its tries together.
     pub(crate) timeout: Duration,
     /// Secrets: not for Debug.
@@ -64,46 +47,56 @@ pub(crate) struct TlsFiles {
     pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 
+/// The names of an option: the signal's own, which wins, and the common one.
+pub(super) fn names(signal: Signal, option: &str) -> [String; 2] {
+    [format!("OTEL_EXPORTER_OTLP_{}_{option}", signal.upper()), format!("OTEL_EXPORTER_OTLP_{option}")]
+}
+
 impl OtlpSettings {
-    pub(super) fn read(env: &Env) -> Result<Self, VariableError> {
-        let protocol = protocol(env)?;
-        check_temporality(env)?;
+    /// Whether an endpoint for the signal, or for all, is set: that turns its push on where no exporter is named.
+    pub(super) fn has_endpoint(env: &Env, signal: Signal) -> bool {
+        env.first(&names(signal, "ENDPOINT")).is_some()
+    }
+
+    /// `within`: what else bounds a push of this signal.
+    pub(super) fn read(env: &Env, signal: Signal, within: Duration) -> Result<Self, VariableError> {
+        let protocol = protocol(env, signal)?;
         Ok(Self {
             protocol,
-            endpoint: endpoint(env, protocol)?,
-            interval: env.millis(&[INTERVAL], INTERVAL_DEFAULT)?,
-            timeout: env.millis(&TIMEOUTS, TIMEOUT_DEFAULT)?.min(env.millis(&[EXPORT_TIMEOUT], EXPORT_TIMEOUT_DEFAULT)?),
-            headers: headers(env)?,
-            gzip: gzip(env)?,
-            tls: tls_files(env)?,
+            endpoint: endpoint(env, signal, protocol)?,
+            timeout: env.millis(&names(signal, "TIMEOUT"), TIMEOUT_DEFAULT)?.min(within),
+            headers: headers(env, signal)?,
+            gzip: gzip(env, signal)?,
+            tls: tls_files(env, signal)?,
         })
     }
 }
 
-fn protocol(env: &Env) -> Result<Protocol, VariableError> {
+fn protocol(env: &Env, signal: Signal) -> Result<Protocol, VariableError> {
     let read = |value: &str| match value {
         "grpc" => Some(Protocol::Grpc),
         "http/protobuf" => Some(Protocol::HttpProtobuf),
         _ => None,
     };
-    Ok(env.parsed(&PROTOCOLS, "grpc or http/protobuf", read)?.unwrap_or(Protocol::HttpProtobuf))
+    Ok(env.parsed(&names(signal, "PROTOCOL"), "grpc or http/protobuf", read)?.unwrap_or(Protocol::HttpProtobuf))
 }
 
-/// Metrics' own endpoint is taken as it is; the common one is a base to which HTTP adds a path. gRPC may leave the scheme out.
-fn endpoint(env: &Env, protocol: Protocol) -> Result<Uri, VariableError> {
+/// A signal's own endpoint is taken as it is; the common one is a base to which HTTP adds a path. gRPC may leave the scheme out.
+fn endpoint(env: &Env, signal: Signal, protocol: Protocol) -> Result<Uri, VariableError> {
     const EXPECTED: &str = "an address such as http://localhost:4318, or for grpc http://localhost:4317; credentials belong in headers";
     let default = match protocol {
         Protocol::Grpc => "http://localhost:4317",
         Protocol::HttpProtobuf => "http://localhost:4318",
     };
-    let (name, given) = env.first(&ENDPOINTS).unwrap_or_else(|| (ENDPOINTS[1], default.to_owned()));
-    let refused = || invalid(name, without_user(&given), EXPECTED);
+    let [own, common] = names(signal, "ENDPOINT");
+    let (name, given) = env.first(&[&own, &common]).unwrap_or_else(|| (common.clone(), default.to_owned()));
+    let refused = || invalid(&name, without_user(&given), EXPECTED);
     let mut text = given.clone();
     if protocol == Protocol::Grpc && !text.contains("://") {
-        text.insert_str(0, if env.flag(&INSECURES)? { "http://" } else { "https://" });
+        text.insert_str(0, if env.flag(&names(signal, "INSECURE"))? { "http://" } else { "https://" });
     }
-    if protocol == Protocol::HttpProtobuf && name == ENDPOINTS[1] {
-        text = format!("{}/v1/metrics", text.trim_end_matches('/'));
+    if protocol == Protocol::HttpProtobuf && name == common {
+        text = format!("{}/v1/{}", text.trim_end_matches('/'), signal.as_str());
     }
     let uri: Uri = text.parse().map_err(|_| refused())?;
     // A user and password in it would reach logs, as addresses do.
@@ -119,8 +112,8 @@ fn without_user(address: &str) -> String {
     }
 }
 
-fn headers(env: &Env) -> Result<Vec<(HeaderName, HeaderValue)>, VariableError> {
-    let Some((name, list)) = env.first(&HEADERS) else { return Ok(Vec::new()) };
+fn headers(env: &Env, signal: Signal) -> Result<Vec<(HeaderName, HeaderValue)>, VariableError> {
+    let Some((name, list)) = env.first(&names(signal, "HEADERS")) else { return Ok(Vec::new()) };
     let read = || {
         let header = |(key, value): (String, String)| {
             let mut value = HeaderValue::from_str(&value).ok()?;
@@ -129,32 +122,23 @@ fn headers(env: &Env) -> Result<Vec<(HeaderName, HeaderValue)>, VariableError> {
         };
         pairs(&list)?.into_iter().map(header).collect::<Option<Vec<_>>>()
     };
-    read().ok_or_else(|| invalid(name, "(not shown)", "header=value pairs, comma between them, values percent-encoded"))
+    read().ok_or_else(|| invalid(&name, "(not shown)", "header=value pairs, comma between them, values percent-encoded"))
 }
 
-fn gzip(env: &Env) -> Result<bool, VariableError> {
+fn gzip(env: &Env, signal: Signal) -> Result<bool, VariableError> {
     let read = |value: &str| ["gzip", "none"].contains(&value).then_some(value == "gzip");
-    Ok(env.parsed(&COMPRESSIONS, "gzip or none", read)?.unwrap_or(false))
+    Ok(env.parsed(&names(signal, "COMPRESSION"), "gzip or none", read)?.unwrap_or(false))
 }
 
-fn tls_files(env: &Env) -> Result<TlsFiles, VariableError> {
-    let path = |names| env.first(names).map(|(_, value)| PathBuf::from(value));
-    let client = match (path(&CLIENT_CERTIFICATES), path(&CLIENT_KEYS)) {
+fn tls_files(env: &Env, signal: Signal) -> Result<TlsFiles, VariableError> {
+    let path = |option| env.first(&names(signal, option)).map(|(_, value)| PathBuf::from(value));
+    let client = match (path("CLIENT_CERTIFICATE"), path("CLIENT_KEY")) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
-        (Some(_), None) => return Err(invalid(CLIENT_KEYS[1], "", "the file of the client certificate's key")),
-        (None, Some(_)) => return Err(invalid(CLIENT_CERTIFICATES[1], "", "the file of the client key's certificate")),
+        (Some(_), None) => return Err(invalid("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "the file of the client certificate's key")),
+        (None, Some(_)) => return Err(invalid("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "the file of the client key's certificate")),
     };
-    Ok(TlsFiles { authority: path(&CERTIFICATES), client })
-}
-
-/// Both exporters show the same running totals, so another preference cannot be met; it is not an error, as other programs obey it.
-fn check_temporality(env: &Env) -> Result<(), VariableError> {
-    let read = |value: &str| ["cumulative", "delta", "lowmemory"].contains(&value).then_some(value == "cumulative");
-    if env.parsed(&[TEMPORALITY], "cumulative", read)? == Some(false) {
-        tracing::warn!("{TEMPORALITY} asks for another temporality, but metrics are exported as cumulative, the same as on /metrics");
-    }
-    Ok(())
+    Ok(TlsFiles { authority: path("CERTIFICATE"), client })
 }
 
 #[cfg(test)]
@@ -165,7 +149,15 @@ mod tests {
     fn otlp(variables: &[(&'static str, &'static str)]) -> Result<OtlpSettings, VariableError> {
         let mut variables = variables.to_vec();
         variables.push(("OTEL_METRICS_EXPORTER", "otlp"));
-        read(&variables).map(|settings| settings.otlp.expect("on"))
+        read(&variables).map(|settings| settings.metrics.expect("on").otlp)
+    }
+
+    /// The same of each signal.
+    fn each(variables: &[(&'static str, &'static str)]) -> [OtlpSettings; 3] {
+        let mut variables = variables.to_vec();
+        variables.extend([("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp")]);
+        let settings = read(&variables).unwrap();
+        [settings.metrics.unwrap().otlp, settings.traces.unwrap().otlp, settings.logs.unwrap().otlp]
     }
 
     #[test]
@@ -173,7 +165,7 @@ mod tests {
         let settings = otlp(&[]).unwrap();
         assert_eq!(settings.protocol, Protocol::HttpProtobuf);
         assert_eq!(settings.endpoint, "http://localhost:4318/v1/metrics");
-        assert_eq!((settings.interval, settings.timeout), (INTERVAL_DEFAULT, TIMEOUT_DEFAULT));
+        assert_eq!(settings.timeout, TIMEOUT_DEFAULT);
         assert!(!settings.gzip && settings.headers.is_empty() && settings.tls == TlsFiles::default());
         assert_eq!(otlp(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC")]).unwrap().endpoint, "http://localhost:4317");
     }
@@ -194,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn each_signal_has_its_own_path_and_its_own_variables() {
+        let endpoints = each(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318")]).map(|settings| settings.endpoint.to_string());
+        assert_eq!(endpoints, ["http://c:4318/v1/metrics", "http://c:4318/v1/traces", "http://c:4318/v1/logs"]);
+        let settings = each(&[
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:1/x"),
+            ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "ca.pem"),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=t"),
+        ]);
+        assert_eq!(settings.each_ref().map(|own| own.endpoint.host().unwrap()), ["localhost", "t", "localhost"]);
+        assert_eq!(settings.each_ref().map(|own| own.protocol == Protocol::Grpc), [false, false, true]);
+        assert_eq!(settings.each_ref().map(|own| own.tls.authority.is_some()), [false, false, true]);
+        assert_eq!(settings.each_ref().map(|own| own.headers.len()), [0, 1, 0]);
+    }
+
+    #[test]
     fn metrics_own_variables_win_over_the_common_ones() {
         let settings = otlp(&[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
@@ -204,18 +212,18 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
             ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=b%20c"),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "250"),
         ]);
         let settings = settings.unwrap();
         assert_eq!((settings.protocol, settings.timeout, settings.gzip), (Protocol::Grpc, Duration::from_secs(2), true));
         assert_eq!(settings.headers, [(HeaderName::from_static("x-key"), HeaderValue::from_static("b c"))]);
-        assert_eq!(settings.interval, Duration::from_millis(250));
     }
 
     #[test]
     fn a_push_never_takes_longer_than_the_export_may() {
         let settings = otlp(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"), ("OTEL_METRIC_EXPORT_TIMEOUT", "1500")]).unwrap();
         assert_eq!(settings.timeout, Duration::from_millis(1500));
+        let [_, traces, logs] = each(&[("OTEL_BSP_EXPORT_TIMEOUT", "700"), ("OTEL_BLRP_EXPORT_TIMEOUT", "800")]);
+        assert_eq!((traces.timeout, logs.timeout), (Duration::from_millis(700), Duration::from_millis(800)));
     }
 
     #[test]
@@ -228,9 +236,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://", "http://localhost:4318"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "above 0"),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "-5", "milliseconds"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "gzip or none"),
-            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "monthly", "cumulative"),
         ] {
             let error = otlp(&[(variable, value)]).unwrap_err().to_string();
             assert!(error.contains(variable) && error.contains(value) && error.contains(expected), "{error}");

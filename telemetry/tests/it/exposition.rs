@@ -40,9 +40,6 @@ fn a_whole_scrape_is_as_it_should_be() {
         r"# HELP pulse_delivery_jobs_failed_total Jobs that were given up, with a \\ and\na line.",
         "# TYPE pulse_delivery_jobs_failed_total counter",
         r#"pulse_delivery_jobs_failed_total{tenant_id="a\"b\\c\nd"} 3"#,
-        "# HELP pulse_telemetry_callback_panics_total Callbacks of observed metrics that panicked; their series were absent from that collection.",
-        "# TYPE pulse_telemetry_callback_panics_total counter",
-        r#"pulse_telemetry_callback_panics_total{service="worker"} 0"#,
         "# HELP pulse_wait_seconds Waiting.",
         "# TYPE pulse_wait_seconds histogram",
         r#"pulse_wait_seconds_bucket{le="0.5"} 0"#,
@@ -51,7 +48,9 @@ fn a_whole_scrape_is_as_it_should_be() {
         "pulse_wait_seconds_sum 1",
         "pulse_wait_seconds_count 1",
     ];
-    assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
+    // What the kit says of itself and of the process is not the point here.
+    let shown = text.lines().filter(|line| !line.contains("pulse_telemetry_") && !line.contains("pulse_process_"));
+    assert_eq!(shown.collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -5,11 +5,13 @@
 mod admin;
 mod exposition;
 mod labels;
+mod logs;
 mod observed;
 mod operation;
 mod otlp;
 mod queue;
 mod receiver;
+mod sampling;
 mod series;
 mod shutdown;
 mod tls;
