@@ -62,6 +62,8 @@ pub struct TelemetryBuilder {
     conventions: bool,
     keep_errors: bool,
     env: Env,
+    #[cfg(feature = "testing")]
+    pub(crate) kept_spans: Option<crate::testing::KeptSpans>,
 }
 
 impl TelemetryBuilder {
@@ -74,6 +76,8 @@ impl TelemetryBuilder {
             conventions: false,
             keep_errors: false,
             env: Env::of_process(),
+            #[cfg(feature = "testing")]
+            kept_spans: None,
         }
     }
 
@@ -152,6 +156,8 @@ impl TelemetryBuilder {
         };
         let log = ServiceLog::new(self.service, logs.as_ref(), instruments.counter(&LOGS_SUPPRESSED).bind(&[]));
         let tracer = Tracer::new(traces.as_ref().map(|traces| traces.tracer(SCOPE)), settings.propagate, log.clone());
+        #[cfg(feature = "testing")]
+        let tracer = tracer.keeping(self.kept_spans);
         Ok(Telemetry::new(Inner {
             service: self.service,
             providers: Providers { metrics, traces, logs },

@@ -1,4 +1,6 @@
-//! Reads values back, for tests.
+//! Reads values and spans back, for tests.
+
+mod spans;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +9,9 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use crate::shutdown::ShutdownError;
 use crate::telemetry::Telemetry;
+
+pub(crate) use spans::KeptSpans;
+pub use spans::{KeptLink, KeptSpan};
 
 /// A series' labels.
 pub type SeriesLabels = BTreeMap<String, String>;

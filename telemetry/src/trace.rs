@@ -28,16 +28,40 @@ pub struct Tracer {
     propagate: bool,
     /// Whose records are logged in a span's scope.
     log: ServiceLog,
+    #[cfg(feature = "testing")]
+    kept: Option<crate::testing::KeptSpans>,
 }
 
 impl Tracer {
     pub(crate) fn new(sdk: Option<SdkTracer>, propagate: bool, log: ServiceLog) -> Self {
-        Self { sdk, propagate, log }
+        Self {
+            sdk,
+            propagate,
+            log,
+            #[cfg(feature = "testing")]
+            kept: None,
+        }
     }
 
     /// The `traceparent` of a caller, when there is exactly one, it is well formed, and `OTEL_PROPAGATORS` does not turn this off.
     pub fn extract(&self, headers: &HeaderMap) -> Option<String> {
         propagation::extract(headers).filter(|_| self.propagate)
+    }
+
+    /// One whose spans are kept for a test, if that is wanted: roots are sampled, children as their parents were.
+    #[cfg(feature = "testing")]
+    pub(crate) fn keeping(self, kept: Option<crate::testing::KeptSpans>) -> Self {
+        use opentelemetry::trace::TracerProvider as _;
+        use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+        let Some(kept) = kept else { return self };
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(kept.clone()).build();
+        Self { sdk: Some(provider.tracer("pulse")), kept: Some(kept), ..self }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_spans(&self) -> Option<&crate::testing::KeptSpans> {
+        self.kept.as_ref()
     }
 
     /// A span to be: internal, and a child of the span in whose scope it is started, if there is one. Names follow the semantic conventions

@@ -1,6 +1,12 @@
 //! Spans carry a trace on whether or not anything is exported.
 
-use pulse_telemetry::propagation;
+use pulse_telemetry::opentelemetry::KeyValue;
+use pulse_telemetry::opentelemetry::trace::SpanKind;
+use pulse_telemetry::{Telemetry, propagation};
+
+fn keeping() -> Telemetry {
+    Telemetry::builder("worker").env(|_| None).keep_spans().init().unwrap()
+}
 
 #[tokio::test]
 async fn a_tracer_that_is_off_passes_the_trace_on() {
@@ -16,4 +22,34 @@ async fn a_tracer_that_is_off_passes_the_trace_on() {
     let root = child.in_scope(async { tracer.span("other").root().start().traceparent() }).await;
     assert_ne!(root[..35], sampled[..35], "a trace of its own");
     assert!(root.ends_with("-00"), "nothing is recorded: {root}");
+}
+
+#[test]
+fn kept_spans_say_all_that_was_said_of_them() {
+    let telemetry = keeping();
+    let (parent, cause) = (propagation::new_root(), propagation::new_root());
+    let span = telemetry.tracer().span("process jobs").kind(SpanKind::Consumer).child_of(&parent).link(&cause);
+    let span = span.attributes([KeyValue::new("attempt", 2)]).start();
+    span.fail("timeout", "no answer within 3s");
+    let traceparent = span.traceparent();
+    assert_eq!(telemetry.spans(), [], "it has not ended");
+    drop(span);
+    let [kept] = &telemetry.spans()[..] else { panic!("one span") };
+    assert_eq!((kept.name.as_str(), &kept.kind, &kept.traceparent), ("process jobs", &SpanKind::Consumer, &traceparent));
+    assert!(kept.is_child_of(&parent) && !kept.is_child_of(&cause));
+    assert!(kept.link_to(&cause).is_some() && kept.link_to(&parent).is_none());
+    assert_eq!((kept.attribute("attempt"), kept.attribute("error.type")), (Some("2"), Some("timeout")));
+    assert_eq!(kept.error.as_deref(), Some("no answer within 3s"));
+    assert!(kept.started_at <= kept.ended_at);
+}
+
+#[test]
+fn what_the_sender_did_not_sample_is_not_kept() {
+    let telemetry = keeping();
+    let parent = propagation::new_root().replace("-01", "-00");
+    let span = telemetry.tracer().span("work").child_of(&parent).start();
+    assert_eq!(span.traceparent()[..35], parent[..35]);
+    assert!(!span.is_recording() && span.traceparent().ends_with("-00"));
+    drop(span);
+    assert_eq!(telemetry.spans(), []);
 }
