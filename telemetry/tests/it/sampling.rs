@@ -80,7 +80,7 @@ async fn propagators_can_be_turned_off() {
         headers.insert("traceparent", http::HeaderValue::from_static(SAMPLED));
         assert_eq!(tracer.extract(&headers).as_deref(), on.then_some(SAMPLED), "{propagators}");
         let mut sent = http::HeaderMap::new();
-        tracer.span("POST").start().inject(&mut sent);
+        tracer.inject(&tracer.span("POST").start(), &mut sent);
         assert_eq!(sent.contains_key("traceparent"), on, "{propagators}");
     }
 }

@@ -53,3 +53,53 @@ fn what_the_sender_did_not_sample_is_not_kept() {
     drop(span);
     assert_eq!(telemetry.spans(), []);
 }
+
+#[tokio::test]
+async fn a_batch_names_its_causes_each_once_and_not_too_many() {
+    let telemetry = keeping();
+    let tracer = telemetry.tracer();
+    let (first, second) = (propagation::new_root(), propagation::new_root());
+    let unsampled = propagation::new_root().replace("-01", "-00");
+    let causes = [&first, &first, &second, &unsampled, &first];
+    drop(tracer.span("few").causes(causes.map(String::as_str)).start());
+    let many: Vec<String> = (0..100).map(|_| propagation::new_root()).collect();
+    drop(tracer.span("many").causes(many.iter().map(String::as_str)).start());
+    drop(tracer.span("bad").causes(["", "rubbish"]).start());
+    let [few, many_kept, bad] = &telemetry.spans()[..] else { panic!("three spans") };
+    assert!(few.links.len() == 2 && few.link_to(&first).is_some() && few.link_to(&second).is_some(), "{:?}", few.links);
+    assert_eq!((many_kept.links.len(), bad.links.len()), (64, 0));
+    assert!(many_kept.link_to(&many[63]).is_some(), "the first ones");
+}
+
+#[tokio::test]
+async fn the_span_in_scope_is_at_hand_and_parent_to_what_starts_in_it() {
+    let telemetry = keeping();
+    let tracer = telemetry.tracer();
+    assert!(pulse_telemetry::Span::current().is_none());
+    let outer = tracer.span("outer").start();
+    let current = outer.in_scope(async { pulse_telemetry::Span::current().unwrap().traceparent() }).await;
+    assert_eq!(current, outer.traceparent());
+    let inner = outer.in_scope(async { tracer.span("inner").start() }).await;
+    let within = tracer.span("within").within(&inner).start();
+    drop(within);
+    let kept = telemetry.spans().pop().unwrap();
+    assert!(kept.is_child_of(&inner.traceparent()));
+    drop(inner);
+    assert!(telemetry.spans().pop().unwrap().is_child_of(&outer.traceparent()));
+}
+
+#[tokio::test]
+async fn work_that_fails_or_is_dropped_ends_its_span_in_an_error() {
+    let telemetry = keeping();
+    let run = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8, &'static str>>>>| {
+        let span = telemetry.tracer().span("work").start();
+        async move { span.run(work, |_| "broken").await }
+    };
+    assert_eq!(run(Box::pin(async { Ok(1) })).await, Ok(1));
+    assert_eq!(run(Box::pin(async { Err("it broke") })).await, Err("it broke"));
+    let dropped = tokio::time::timeout(std::time::Duration::from_millis(1), run(Box::pin(std::future::pending()))).await;
+    assert!(dropped.is_err());
+    let spans = telemetry.spans();
+    let ends: Vec<_> = spans.iter().map(|span| (span.attribute("error.type"), span.error.as_deref())).collect();
+    assert_eq!(ends, [(None, None), (Some("broken"), Some("it broke")), (Some("cancelled"), Some("dropped before it had ended"))]);
+}
