@@ -60,6 +60,8 @@ pub(crate) struct UpSettings {
     #[arg(long, env = "PULSE_ADMIN_PORT_BASE", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) admin_port_base: Option<u16>,
     #[command(flatten)]
+    pub(crate) telemetry: TelemetrySettings,
+    #[command(flatten)]
     pub(crate) services: ServiceSettings,
 }
 
@@ -77,7 +79,18 @@ pub(crate) struct RunSettings {
     #[command(flatten)]
     pub(crate) server: ServerSettings,
     #[command(flatten)]
+    pub(crate) telemetry: TelemetrySettings,
+    #[command(flatten)]
     pub(crate) services: ServiceSettings,
+}
+
+/// What every service's telemetry is told besides `OTEL_*`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Telemetry")]
+pub(crate) struct TelemetrySettings {
+    /// Pushes spans that failed even where OTEL_TRACES_SAMPLER leaves their trace out; every span is recorded for it
+    #[arg(long, env = "PULSE_KEEP_ERROR_SPANS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) keep_error_spans: bool,
 }
 
 #[cfg(test)]

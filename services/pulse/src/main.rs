@@ -2,9 +2,12 @@
 
 mod bootstrap;
 mod cli;
+#[cfg(test)]
+mod configuration;
 mod console;
 mod demo;
 mod environment;
+mod prometheus;
 mod run;
 mod scrape;
 mod service;

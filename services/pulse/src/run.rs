@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use pulse_runtime::{Listeners, Shutdown, bind};
+use pulse_runtime::{Deps, Listeners, Shutdown, bind};
 use pulse_store::sqlite::Sqlite;
 
 use crate::cli::RunSettings;
-use crate::service;
 use crate::up::{DRAIN, close};
+use crate::{prometheus, service};
 
 /// Runs the service until shutdown.
 pub(crate) async fn run(settings: RunSettings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -20,9 +20,17 @@ pub(crate) async fn run(settings: RunSettings, shutdown: Shutdown) -> anyhow::Re
         None => None,
     };
     let database = Sqlite::open(&sqlite_file(&settings.database)?).await.context("the database cannot be opened")?;
-    let deps = service::deps(settings.service, &database).await?;
+    let deps = service::deps(settings.service, &database, &settings.telemetry, true).await?;
+    // All of it: there is no other service here that a log line could belong to.
+    deps.telemetry.scope(drained(settings, deps.clone(), Listeners { public, admin }, shutdown)).await
+}
+
+async fn drained(settings: RunSettings, deps: Deps, listeners: Listeners, shutdown: Shutdown) -> anyhow::Result<()> {
+    let name = settings.service.name();
+    let metrics = prometheus::serve(&deps.telemetry, 0, shutdown.clone()).await?;
     tracing::info!(service = name, listen = %settings.listen, "running");
-    let running = service::start(settings.service, deps.clone(), &settings.services, Listeners { public, admin }, shutdown.clone());
+    let running = service::start(settings.service, deps.clone(), &settings.services, listeners, shutdown.clone());
+    let running = async { tokio::try_join!(running, metrics).map(|_| ()) };
     let deadline = async {
         shutdown.triggered().await;
         tokio::time::sleep(DRAIN).await;

@@ -9,6 +9,8 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, Shutdown};
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_telemetry::Telemetry;
 
+use crate::cli::TelemetrySettings;
+
 /// A service of Pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -75,16 +77,20 @@ impl ServiceSettings {
 /// A service under way.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A service's own telemetry, pool and clock: five of them in one process share nothing but the database file.
+/// A service's own telemetry, pool and clock: five of them in one process share nothing but the database file. `alone`: it is the only
+/// service of this process, so that the process's name from outside is its name.
 ///
 /// # Errors
 /// An `OTEL_*` variable that cannot be read, or a database that cannot be reached; the text names it.
-pub(crate) async fn deps(service: Service, database: &Sqlite) -> anyhow::Result<Deps> {
-    let telemetry = Telemetry::builder(service.name())
-        .namespace("pulse")
-        .version(env!("CARGO_PKG_VERSION"))
-        .init()
-        .with_context(|| format!("the telemetry of {} cannot start", service.name()))?;
+pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &TelemetrySettings, alone: bool) -> anyhow::Result<Deps> {
+    let mut telemetry = Telemetry::builder(service.name()).namespace("pulse").version(env!("CARGO_PKG_VERSION"));
+    if alone {
+        telemetry = telemetry.service_name_from_env();
+    }
+    if settings.keep_error_spans {
+        telemetry = telemetry.keep_errors();
+    }
+    let telemetry = telemetry.init().with_context(|| format!("the telemetry of {} cannot start", service.name()))?;
     let store = database.pool(PoolSettings::default()).await.with_context(|| format!("{} cannot open the database", service.name()))?;
     Ok(Deps::new(Arc::new(store), telemetry, Clock::system()))
 }

@@ -12,6 +12,7 @@ use crate::bootstrap;
 use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::demo;
+use crate::prometheus;
 use crate::service::{self, Service, ServiceSettings};
 
 /// How long the services have to end once asked; with [`CLOSE`] it stays within ten seconds.
@@ -47,11 +48,14 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
     let database = Sqlite::open(&settings.data.join("pulse.db")).await.context("the database cannot be opened")?;
     let mut deps = Vec::new();
     for endpoint in &endpoints {
-        deps.push(service::deps(endpoint.service, &database).await?);
+        deps.push(service::deps(endpoint.service, &database, &settings.telemetry, false).await?);
     }
     let mut tasks = Tasks::new(shutdown.clone());
     for ((endpoint, listeners), deps) in endpoints.iter().zip(listeners).zip(&deps) {
         tasks.spawn(endpoint.service.name(), service::start(endpoint.service, deps.clone(), &services, listeners, shutdown.clone()));
+    }
+    for (offset, deps) in (0..).zip(&deps) {
+        tasks.spawn("serving /metrics for Prometheus", prometheus::serve(&deps.telemetry, offset, shutdown.clone()).await?);
     }
     let first_token = bootstrap::first_start(&deps[0].store, Clock::system().now()).await.context("the first start failed")?;
     announce(&console, &settings, &endpoints, first_token.as_ref());
@@ -143,12 +147,16 @@ fn announce(console: &Console, settings: &UpSettings, endpoints: &[Endpoint], fi
 /// Sends the last values and closes the pools.
 pub(crate) async fn close(deps: &[Deps]) {
     let all = deps.iter().map(|deps| async {
-        if let Err(error) = deps.telemetry.shutdown(CLOSE).await {
-            tracing::warn!(service = deps.telemetry.service(), %error, "telemetry did not end well");
-        }
+        let pushed = deps.telemetry.shutdown(CLOSE).await;
         if tokio::time::timeout(Duration::from_secs(1), deps.store.close()).await.is_err() {
             tracing::warn!(service = deps.telemetry.service(), "the database's pool did not close in time");
         }
+        pushed.err().map(|error| (deps.telemetry.service(), error))
     });
-    futures::future::join_all(all).await;
+    let failed: Vec<_> = futures::future::join_all(all).await.into_iter().flatten().collect();
+    // One collector that is away is one line, however many services it is away from.
+    if let [(_, error), ..] = failed.as_slice() {
+        let services: Vec<_> = failed.iter().map(|(service, _)| *service).collect();
+        tracing::warn!(?services, %error, "the last telemetry could not be pushed");
+    }
 }

@@ -90,6 +90,9 @@ async fn otlp_carries_what_metrics_shows() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+        // This receiver takes metrics only.
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
     ];
     let up = Up::start(folder.path(), free_ports(), &[], &environment).await;
     for (index, service) in (0u16..).zip(SERVICES) {
