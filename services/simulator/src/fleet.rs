@@ -159,6 +159,9 @@ impl DeviceModel {
         let excursion = self.schedule.excursion(at, &mut self.rng);
         let readings = self.sensor.step(at, excursion, &mut self.rng);
         let is_heartbeat = self.rng.random::<f64>() < self.heartbeat_share;
+        if !is_heartbeat {
+            self.sensor.say();
+        }
         self.seq += 1;
         self.at = self.schedule.after_silence(at + self.interval, self.interval);
         Message {

@@ -109,7 +109,7 @@ const REVERSION: f64 = 0.08;
 const DISTURBANCE: f64 = 0.35;
 /// The length of the slow swing.
 const SWING_PERIOD_SECONDS: f64 = 600.0;
-/// How often a door is opened and shut again at once, as a share of its readings.
+/// How often a door is opened and shut again at once, as a share of its readings. The next reading sent says that it is shut.
 const DOOR_USE: f64 = 0.04;
 
 /// One device's sensor and where its values stand.
@@ -120,14 +120,16 @@ pub struct Sensor {
     offsets: Vec<f64>,
     /// Where in the slow swing this device is, from 0 to 1.
     phase: f64,
-    door_was_open: bool,
+    door_is_open: bool,
+    /// What the last reading sent said. A heartbeat says nothing of the door, so two uses around one would look like a door left open.
+    door_said_open: bool,
 }
 
 impl Sensor {
     /// A sensor somewhere within its normal range.
     pub fn new(kind: SensorKind, rng: &mut impl Rng) -> Self {
         let offsets = kind.walks().iter().map(|walk| walk.spread * 0.5 * noise(rng)).collect();
-        Self { kind, offsets, phase: rng.random(), door_was_open: false }
+        Self { kind, offsets, phase: rng.random(), door_is_open: false, door_said_open: false }
     }
 
     /// The values at `at`, `excursion` (0 to 1) deep in a breach.
@@ -141,11 +143,16 @@ impl Sensor {
             values.push((walk.metric, MetricValue::Number(thousandths(value))));
         }
         if self.kind == SensorKind::Door {
-            let is_used = rng.random::<f64>() < DOOR_USE && !self.door_was_open;
-            self.door_was_open = excursion > 0.0 || is_used;
-            values.push((DOOR_OPEN, MetricValue::Bool(self.door_was_open)));
+            let is_used = rng.random::<f64>() < DOOR_USE && !self.door_said_open;
+            self.door_is_open = excursion > 0.0 || is_used;
+            values.push((DOOR_OPEN, MetricValue::Bool(self.door_is_open)));
         }
         values
+    }
+
+    /// The values of the last step are sent. Not called for a step whose message is a heartbeat.
+    pub fn say(&mut self) {
+        self.door_said_open = self.door_is_open;
     }
 }
 
