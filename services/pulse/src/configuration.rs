@@ -30,12 +30,22 @@ fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut command = Cli::command();
     command.build();
-    let global: BTreeSet<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+    let ids = |command: &clap::Command| -> BTreeSet<String> { command.get_arguments().map(|arg| arg.get_id().to_string()).collect() };
+    let subs: Vec<_> = command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+    let global = ids(&command);
+    // What services are told is the same whether they share a process or not.
+    let shared: BTreeSet<String> =
+        match subs.iter().filter(|sub| ["up", "run"].contains(&sub.get_name())).map(|sub| ids(sub)).collect::<Vec<_>>() {
+            both if both.len() == 2 => both[0].intersection(&both[1]).filter(|id| !global.contains(*id)).cloned().collect(),
+            other => panic!("up and run share the services' settings: {other:?}"),
+        };
     table(&mut page, "Everywhere", "", command.get_arguments());
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let own = sub.get_arguments().filter(|arg| !global.contains(arg.get_id().as_str()));
+    for sub in &subs {
+        let own = sub.get_arguments().filter(|arg| !global.contains(arg.get_id().as_str()) && !shared.contains(arg.get_id().as_str()));
         table(&mut page, &format!("`pulse {}`", sub.get_name()), &sub.get_about().map(ToString::to_string).unwrap_or_default(), own);
     }
+    let services = subs[0].get_arguments().filter(|arg| shared.contains(arg.get_id().as_str()));
+    table(&mut page, "`pulse up` and `pulse run`", "Settings of the services", services);
     page.push_str(OTEL_HEAD);
     for variable in pulse_telemetry::VARIABLES {
         let each = if variable.per_signal { "yes" } else { "" };

@@ -17,9 +17,10 @@ const PORTS: u16 = 10;
 /// A base from which ten ports in a row are free; each call in this process looks further on.
 pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() % 2_000).unwrap() * PORTS;
+    let offset = u16::try_from(std::process::id() % 1_200).unwrap() * PORTS;
     for _ in 0..1_000 {
-        let base = 20_000 + (offset + NEXT.fetch_add(PORTS, Ordering::Relaxed)) % 40_000;
+        // Below the ports that the kernel gives to outgoing connections, which start at 32,768.
+        let base = 20_000 + (offset + NEXT.fetch_add(PORTS, Ordering::Relaxed)) % 12_000;
         if (base..base + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return base;
         }
