@@ -7,5 +7,8 @@ mod cli;
 mod crash;
 mod demo;
 mod docs;
+mod faults;
 mod otlp;
+mod parity;
 mod process;
+mod stack;

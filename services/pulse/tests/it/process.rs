@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// The five services in the order of their ports.
@@ -70,6 +70,8 @@ fn drain(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHand
 /// A running `pulse up`.
 pub(crate) struct Up {
     child: Child,
+    /// Its log so far, which is shown too.
+    log: Arc<Mutex<String>>,
     pub(crate) port_base: u16,
     /// The operator's token, when this was the first start.
     pub(crate) token: Option<String>,
@@ -81,9 +83,10 @@ impl Up {
         let mut command = pulse();
         command.args(["up", "--data", data.to_str().unwrap(), "--port-base", &port_base.to_string()]).args(arguments);
         command.envs(environment.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stdout.take().unwrap());
-        let mut up = Self { child, port_base, token: None };
+        let log = keep(child.stderr.take().unwrap());
+        let mut up = Self { child, log, port_base, token: None };
         up.ready().await;
         while let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) {
             if line.trim().starts_with("pulse_op_") {
@@ -91,6 +94,16 @@ impl Up {
             }
         }
         up
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The base URL of a service, from 0 in the order of [`SERVICES`].
@@ -139,6 +152,21 @@ impl Drop for Up {
             self.child.wait().unwrap();
         }
     }
+}
+
+/// Shows lines as they come and keeps them.
+fn keep(pipe: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+    let kept = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&kept);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    kept
 }
 
 /// Lines as they come; the pipe is read to its end, so that the child never blocks on it.
