@@ -4,8 +4,10 @@
 mod admin;
 mod api;
 mod cli;
+mod collector_config;
 mod crash;
 mod demo;
 mod docs;
 mod otlp;
 mod process;
+mod rules;
