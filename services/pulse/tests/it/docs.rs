@@ -6,7 +6,7 @@ use std::path::Path;
 use pulse_telemetry::{Definition, Kind};
 
 /// Each service's own definitions, and the kit's, which every service has.
-const SOURCES: &[(&str, &[&Definition])] = &[
+pub(crate) const SOURCES: &[(&str, &[&Definition])] = &[
     ("Every service", pulse_telemetry::builtin::DEFINITIONS),
     ("ui_api", pulse_ui_api::metrics::DEFINITIONS),
     ("evaluator", pulse_evaluator::metrics::DEFINITIONS),

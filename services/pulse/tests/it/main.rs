@@ -4,6 +4,7 @@
 mod admin;
 mod api;
 mod cli;
+mod collector_config;
 mod crash;
 mod demo;
 mod docs;
@@ -11,4 +12,5 @@ mod faults;
 mod otlp;
 mod parity;
 mod process;
+mod rules;
 mod stack;
