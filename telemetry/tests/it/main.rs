@@ -9,6 +9,7 @@ mod logs;
 mod observed;
 mod operation;
 mod otlp;
+mod outside;
 mod queue;
 mod receiver;
 mod sampling;
