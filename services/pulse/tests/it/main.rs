@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod chain;
 mod cli;
 mod collector_config;
 mod crash;

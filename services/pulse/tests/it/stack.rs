@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub(crate) use backend::Backend;
+pub(crate) use backend::{Backend, Record, Span};
 pub(crate) use prometheus::{Prometheus, Sample};
 
 use crate::api::client;
