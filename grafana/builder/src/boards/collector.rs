@@ -1,0 +1,185 @@
+//! The collector: does it take, keep and pass on what services push?
+
+use crate::board::{Board, Folder, Of};
+use crate::panel::Panel;
+use crate::promql::{Expr, max, max_by, min, rate, rate_of_count, rate_of_sum, share, sum, sum_by};
+use crate::unit::Unit;
+
+pub const UID: &str = "pulse-collector";
+
+/// The collector counts each signal's items under names of their own.
+struct Signal {
+    items: &'static str,
+    accepted: &'static str,
+    refused: &'static str,
+    failed: &'static str,
+    sent: &'static str,
+    send_failed: &'static str,
+    enqueue_failed: &'static str,
+}
+
+const SIGNALS: [Signal; 3] = [
+    Signal {
+        items: "metric points",
+        accepted: "otelcol_receiver_accepted_metric_points",
+        refused: "otelcol_receiver_refused_metric_points",
+        failed: "otelcol_receiver_failed_metric_points",
+        sent: "otelcol_exporter_sent_metric_points",
+        send_failed: "otelcol_exporter_send_failed_metric_points",
+        enqueue_failed: "otelcol_exporter_enqueue_failed_metric_points",
+    },
+    Signal {
+        items: "spans",
+        accepted: "otelcol_receiver_accepted_spans",
+        refused: "otelcol_receiver_refused_spans",
+        failed: "otelcol_receiver_failed_spans",
+        sent: "otelcol_exporter_sent_spans",
+        send_failed: "otelcol_exporter_send_failed_spans",
+        enqueue_failed: "otelcol_exporter_enqueue_failed_spans",
+    },
+    Signal {
+        items: "log records",
+        accepted: "otelcol_receiver_accepted_log_records",
+        refused: "otelcol_receiver_refused_log_records",
+        failed: "otelcol_receiver_failed_log_records",
+        sent: "otelcol_exporter_sent_log_records",
+        send_failed: "otelcol_exporter_send_failed_log_records",
+        enqueue_failed: "otelcol_exporter_enqueue_failed_log_records",
+    },
+];
+
+pub fn board() -> Board {
+    Board::new(
+        UID,
+        "Collector",
+        Folder::Internals,
+        Of::Collector,
+        "Does the OpenTelemetry Collector take, keep and pass on what services push?",
+    )
+    .tagged(&["telemetry"])
+    .row("Is it working?", [uptime(), refused_now(), fill_now(), memory_now()])
+    .row("Does it take what is pushed?", [accepted(), refused(), failed()])
+    .row("Does it pass it on?", [sent(), send_failed(), enqueue_failed()])
+    .row("Where does it wait?", [fill(), in_flight(), batches(), swallowed()])
+    .row("Has it what it needs?", [cpu(), memory()])
+}
+
+/// One query a signal, by receiver.
+fn received(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
+    SIGNALS
+        .iter()
+        .fold(panel, |panel, signal| panel.ask(sum_by(&["receiver"], rate(counter(signal))), format!("{{{{receiver}}}}: {}", signal.items)))
+}
+
+/// One query a signal, by exporter. The collector shows a failure's counter only from the first failure on: it is 0 where something was sent.
+fn failures(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
+    SIGNALS.iter().fold(panel, |panel, signal| {
+        let sent = sum_by(&["exporter"], rate(signal.sent));
+        panel.ask(sum_by(&["exporter"], rate(counter(signal))).or(sent * 0.0), format!("{{{{exporter}}}}: {}", signal.items))
+    })
+}
+
+fn uptime() -> Panel {
+    Panel::stat("Since the start", Unit::Seconds, "Of the collector that was started last.").ask(min("otelcol_process_uptime"), "since")
+}
+
+fn refused_now() -> Panel {
+    let panel = Panel::stat(
+        "Refused",
+        Unit::Ratio,
+        "Of what is pushed, what the collector refuses: its memory or a queue is full. Services come again.",
+    )
+    .bad_above(0.001, 0.01);
+    SIGNALS.iter().fold(panel, |panel, signal| {
+        let (refused, accepted) = (sum(rate(signal.refused)), sum(rate(signal.accepted)));
+        panel.ask(share(refused.clone(), accepted + refused), signal.items)
+    })
+}
+
+fn fill_now() -> Panel {
+    Panel::stat("Fullest queue", Unit::Ratio, "Of the room of an exporter's queue on disk. When it is full, what comes is refused or lost.")
+        .ask(max(Expr::from("otelcol_exporter_queue_size") / "otelcol_exporter_queue_capacity"), "full")
+        .bad_above(0.5, 0.8)
+}
+
+fn memory_now() -> Panel {
+    Panel::stat("Resident memory", Unit::Bytes, "Of the collector that has most. Past its limit it refuses what comes.")
+        .ask(max("otelcol_process_memory_rss"), "memory")
+}
+
+fn accepted() -> Panel {
+    received(Panel::lines("Taken", Unit::PerSecond, "Metric points, spans and log records that receivers took, per second."), |signal| {
+        signal.accepted
+    })
+}
+
+fn refused() -> Panel {
+    received(Panel::lines("Refused", Unit::PerSecond, "Not taken, as there is no room. The sender is told to come again."), |signal| {
+        signal.refused
+    })
+}
+
+fn failed() -> Panel {
+    received(Panel::lines("Failed inside", Unit::PerSecond, "Not taken because of an error of the collector's own."), |signal| {
+        signal.failed
+    })
+}
+
+fn sent() -> Panel {
+    let panel = Panel::lines("Passed on", Unit::PerSecond, "What each exporter passed on. Far below what is taken: it waits on disk.");
+    SIGNALS
+        .iter()
+        .fold(panel, |panel, signal| panel.ask(sum_by(&["exporter"], rate(signal.sent)), format!("{{{{exporter}}}}: {}", signal.items)))
+}
+
+fn send_failed() -> Panel {
+    let description = "Lost: no further attempt is made. With endless retry only what the other side turns down for good.";
+    failures(Panel::lines("Given up", Unit::PerSecond, description), |signal| signal.send_failed)
+}
+
+fn enqueue_failed() -> Panel {
+    failures(Panel::lines("Found no room in the queue", Unit::PerSecond, "Lost before an exporter's queue, which is full."), |signal| {
+        signal.enqueue_failed
+    })
+}
+
+fn fill() -> Panel {
+    let per = &["exporter", "data_type"];
+    Panel::lines("Queues on disk", Unit::Ratio, "How full each exporter's queue is. It fills while the other side does not answer.")
+        .ask(max_by(per, Expr::from("otelcol_exporter_queue_size") / "otelcol_exporter_queue_capacity"), "{{exporter}}: {{data_type}}")
+        .bad_above(0.5, 0.8)
+}
+
+fn in_flight() -> Panel {
+    Panel::lines(
+        "Requests under way",
+        Unit::Count,
+        "Requests of each exporter that wait for the other side's answer or for another attempt.",
+    )
+    .ask(sum_by(&["exporter", "data_type"], "otelcol_exporter_in_flight_requests"), "{{exporter}}: {{data_type}}")
+}
+
+fn batches() -> Panel {
+    let size = "otelcol_processor_batch_batch_send_size";
+    Panel::lines("Size of a batch", Unit::Of("items"), "On average. Small batches are many requests.")
+        .ask(sum_by(&["processor"], rate_of_sum(size)) / sum_by(&["processor"], rate_of_count(size)), "{{processor}}")
+}
+
+fn swallowed() -> Panel {
+    let per = &["processor", "otel_signal"];
+    Panel::lines("Swallowed by processors", Unit::PerSecond, "What went into a processor and did not come out of it.").ask(
+        sum_by(per, rate("otelcol_processor_incoming_items")) - sum_by(per, rate("otelcol_processor_outgoing_items")),
+        "{{processor}}: {{otel_signal}}",
+    )
+}
+
+fn cpu() -> Panel {
+    Panel::lines("Processor", Unit::Of("cores"), "Of each collector.")
+        .ask(sum_by(&["instance"], rate("otelcol_process_cpu_seconds")), "{{instance}}")
+}
+
+fn memory() -> Panel {
+    Panel::lines("Memory", Unit::Bytes, "Resident, and of it what the program holds on its heap.")
+        .ask(max_by(&["instance"], "otelcol_process_memory_rss"), "{{instance}} resident")
+        .ask(max_by(&["instance"], "otelcol_process_runtime_heap_alloc_bytes"), "{{instance}} heap")
+}

@@ -1,0 +1,132 @@
+//! Database pools: does anybody wait for a connection, and do the queues get counted?
+
+use super::internals;
+use crate::board::{Board, Folder, Of};
+use crate::panel::Panel;
+use crate::promql::{Expr, buckets, max, max_by, metric, quantile, quantile_by, rate, rate_of_count, sum, sum_by};
+use crate::unit::Unit;
+
+pub const UID: &str = "pulse-database";
+
+pub fn board() -> Board {
+    Board::new(UID, "Database pools", Folder::Internals, Of::Services(".+"), "Does anybody wait for a database connection?")
+        .tagged(&["database"])
+        .row("Is any pool exhausted?", [waiting_now(), share_now(), wait_now(), timeouts_now()])
+        .row("How full are the pools?", [share_in_use(), open(), waiting()])
+        .row("How long does a request wait for a connection?", [wait(), wait_heat(), requests(), timeouts()])
+        .row("Is the store asked well, and tidied?", [probes(), tidied(), tidying()])
+}
+
+fn in_use(labels: &[&str]) -> Expr {
+    sum_by(labels, "pulse_db_pool_size") - sum_by(labels, "pulse_db_pool_free")
+}
+
+fn waiting_now() -> Panel {
+    Panel::stat(
+        "Requests that wait now",
+        Unit::Count,
+        "For a connection of any pool. That none is idle is no trouble in itself; that somebody waits is.",
+    )
+    .ask(sum("pulse_db_pool_waiting"), "waiting")
+    .bad_above(1.0, 10.0)
+}
+
+fn share_now() -> Panel {
+    Panel::stat(
+        "Fullest pool",
+        Unit::Ratio,
+        "Of the connections that a service's pools may open, those that are in use, for the service where it is most.",
+    )
+    .ask(max(in_use(&["service"]) / sum_by(&["service"], "pulse_db_pool_max")), "in use")
+    .bad_above(0.8, 1.0)
+}
+
+fn wait_now() -> Panel {
+    Panel::stat("Wait for a connection, 99 %", Unit::Seconds, "99 of 100 requests were given a connection within this time.")
+        .ask(quantile(0.99, "pulse_db_pool_acquire_duration_seconds"), "99 %")
+        .bad_above(0.1, 0.5)
+}
+
+fn timeouts_now() -> Panel {
+    Panel::stat(
+        "Given no connection",
+        Unit::Of("an hour"),
+        "Requests that waited in vain, at the present pace. What they were for has failed.",
+    )
+    .ask(sum(rate("pulse_db_pool_acquire_timeouts_total")) * 3_600.0, "in vain")
+    .bad_above(1.0, 1.0)
+}
+
+fn share_in_use() -> Panel {
+    Panel::lines("Connections in use", Unit::Ratio, "Of those that a service's pools may open.")
+        .ask(in_use(&["service"]) / sum_by(&["service"], "pulse_db_pool_max"), "{{service}}")
+        .up_to(1.0)
+}
+
+fn open() -> Panel {
+    Panel::lines("Connections", Unit::Count, "Of all the chosen services' pools, over all replicas.")
+        .ask(in_use(&[]), "in use")
+        .ask(sum("pulse_db_pool_size"), "open")
+        .ask_limit(sum("pulse_db_pool_max"), "at most")
+}
+
+fn waiting() -> Panel {
+    Panel::lines("Requests that wait", Unit::Count, "For a connection, at the moment of each scrape.")
+        .ask(sum_by(&["service"], "pulse_db_pool_waiting"), "{{service}}")
+}
+
+fn wait() -> Panel {
+    Panel::lines(
+        "Wait for a connection, 99 %",
+        Unit::Seconds,
+        "99 of 100 requests of a service waited no longer; those that waited in vain are in it.",
+    )
+    .ask(quantile_by(&["service"], 0.99, "pulse_db_pool_acquire_duration_seconds"), "{{service}}")
+    .bad_above(0.1, 0.5)
+    .traces_of_the_series()
+}
+
+fn wait_heat() -> Panel {
+    Panel::heat("Wait for a connection, every request", Unit::Seconds, "How many requests waited how long.")
+        .ask(buckets("pulse_db_pool_acquire_duration_seconds"), "{{le}}")
+}
+
+fn requests() -> Panel {
+    Panel::lines("Requests for a connection", Unit::PerSecond, "How busy the database is kept.")
+        .ask(sum_by(&["service"], rate_of_count("pulse_db_pool_acquire_duration_seconds")), "{{service}}")
+}
+
+fn timeouts() -> Panel {
+    Panel::lines("Given no connection", Unit::PerSecond, "Requests that were given no connection in time. What they were for has failed.")
+        .ask(sum_by(&["service"], rate("pulse_db_pool_acquire_timeouts_total")), "{{service}}")
+}
+
+fn probes() -> Panel {
+    Panel::lines(
+        "Queues that cannot be counted",
+        Unit::PerSecond,
+        "Counts that failed or took too long. Meanwhile the queue's depth and age are absent everywhere.",
+    )
+    .ask(sum_by(&["service", "queue_name"], rate("pulse_queue_probe_failures_total")), "{{service}}: {{queue_name}}")
+}
+
+fn tidied() -> Panel {
+    Panel::lines(
+        "Rows removed",
+        Unit::PerSecond,
+        "Because they were older than is kept: finished jobs, attempts, events and alerts; readings.",
+    )
+    .ask(sum_by(&["kind"], rate("pulse_ops_rows_purged_total")), "{{kind}}")
+}
+
+fn tidying() -> Panel {
+    let chores =
+        metric("pulse_processing_last_success_timestamp_seconds").is("service", "ops_worker").like("operation", "retention|jobs_expiry");
+    Panel::lines(
+        "Since the last tidying",
+        Unit::Seconds,
+        "jobs_expiry runs every ten seconds, retention every ten minutes, unless set otherwise.",
+    )
+    .ask(crate::promql::since(max_by(&["operation"], Expr::from(chores).above(0.0))), "{{operation}}")
+    .more_on(internals::UID)
+}

@@ -1,0 +1,175 @@
+//! Ingest and devices: the HTTP doors, what comes in through them and who is turned away.
+
+use super::overview;
+use crate::board::{Board, Folder, Of};
+use crate::panel::Panel;
+use crate::promql::{max_by, metric, quantile, quantile_by, rate, share, sum, sum_by, top};
+use crate::unit::Unit;
+
+pub const UID: &str = "pulse-ingest";
+
+const WRITE: &str = "pulse_processing_duration_seconds";
+
+pub fn board() -> Board {
+    Board::new(
+        UID,
+        "Ingest and devices",
+        Folder::Pulse,
+        Of::Services("ui_api"),
+        "Do devices get through, and if not, who is turned away and why?",
+    )
+    .tagged(&["ui_api"])
+    .row("Are readings taken?", [accepted_now(), refused_now(), dropped_now(), errors_now(), latency_now(), waiting_now()])
+    .row("Who is turned away, and why?", [by_result(), by_tenant(), by_reason(), dropped()])
+    .row("How do the HTTP doors do?", [requests(), errors(), latency_by_path(), latency()])
+    .row("How long until a reading is durable?", [write_duration(), writes(), waiting()])
+    .row("How is the fleet?", [devices(), alerts()])
+}
+
+fn accepted_now() -> Panel {
+    Panel::stat("Messages accepted", Unit::PerSecond, "Messages of devices that are durable.")
+        .ask(sum(rate(metric("pulse_ingest_messages_total").is("result", "accepted"))), "accepted")
+}
+
+fn refused_now() -> Panel {
+    Panel::stat("Messages refused", Unit::Ratio, "Of the messages of devices, those that were refused, whatever the reason.")
+        .ask(
+            share(sum(rate(metric("pulse_ingest_messages_total").is_not("result", "accepted"))), sum(rate("pulse_ingest_messages_total"))),
+            "refused",
+        )
+        .bad_above(0.02, 0.1)
+        .when_empty("No messages")
+}
+
+fn dropped_now() -> Panel {
+    Panel::stat(
+        "Readings turned away for want of room",
+        Unit::PerSecond,
+        "Readings answered with 503, as too many waited for the database.",
+    )
+    .ask(sum(rate("pulse_ingest_records_dropped_total")), "turned away")
+    .bad_above(0.001, 1.0)
+}
+
+fn errors_now() -> Panel {
+    Panel::stat("Requests that fail", Unit::Ratio, "Of all requests, those answered with a 5xx: ours to mend.")
+        .ask(
+            share(sum(rate(metric("pulse_http_requests_total").like("status_code", "5.."))), sum(rate("pulse_http_requests_total"))),
+            "5xx",
+        )
+        .bad_above(0.01, 0.05)
+        .when_empty("No requests")
+}
+
+fn latency_now() -> Panel {
+    Panel::stat("Answer to a device, 95 %", Unit::Seconds, "95 of 100 messages of devices are durable and answered within this time.")
+        .ask(quantile(0.95, metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+")), "95 %")
+        .bad_above(0.5, 2.5)
+        .when_empty("No messages")
+        .traces_of("ui_api")
+}
+
+fn waiting_now() -> Panel {
+    Panel::stat("Readings that wait", Unit::Count, "Readings in memory that wait to be durable, the ones being written included.")
+        .ask(sum("pulse_ingest_queue_depth"), "waiting")
+}
+
+fn by_result() -> Panel {
+    Panel::lines("Messages refused, by reason", Unit::PerSecond, "What is wrong with the messages that are not accepted.")
+        .ask(sum_by(&["result"], rate(metric("pulse_ingest_messages_total").is_not("result", "accepted"))), "{{result}}")
+}
+
+fn by_tenant() -> Panel {
+    Panel::lines(
+        "Messages accepted, by tenant",
+        Unit::PerSecond,
+        "The ten tenants that send most. _other are those past the budget of tenants that have series of their own.",
+    )
+    .ask(top(10, sum_by(&["tenant_id"], rate(metric("pulse_ingest_messages_total").is("result", "accepted")))), "{{tenant_id}}")
+}
+
+fn by_reason() -> Panel {
+    Panel::lines(
+        "Refused for who they are",
+        Unit::PerSecond,
+        "Devices and people whose token is missing, wrong or for something else. A sudden many is an attack or a token that was changed.",
+    )
+    .ask(sum_by(&["reason"], rate("pulse_auth_failures_total")), "{{reason}}")
+}
+
+fn dropped() -> Panel {
+    Panel::lines(
+        "Readings turned away for want of room",
+        Unit::PerSecond,
+        "Answered with 503 and Retry-After, before anything was accepted: the database does not keep up.",
+    )
+    .ask(sum_by(&["instance"], rate("pulse_ingest_records_dropped_total")), "{{instance}}")
+}
+
+fn requests() -> Panel {
+    Panel::stack("Requests, by status", Unit::RequestsPerSecond, "All requests. 499: the client left before there was an answer.")
+        .ask(sum_by(&["status_code"], rate("pulse_http_requests_total")), "{{status_code}}")
+}
+
+fn errors() -> Panel {
+    Panel::lines("Requests that fail, by path", Unit::Ratio, "Of the requests to a path, those answered with a 5xx.")
+        .ask(
+            share(
+                sum_by(&["path_template"], rate(metric("pulse_http_requests_total").like("status_code", "5.."))),
+                sum_by(&["path_template"], rate("pulse_http_requests_total")),
+            ),
+            "{{path_template}}",
+        )
+        .bad_above(0.01, 0.05)
+        .traces_of("ui_api")
+}
+
+fn latency_by_path() -> Panel {
+    Panel::lines("Time to answer by path, 95 %", Unit::Seconds, "From a request's head to its answer's head, for 95 of 100 requests.")
+        .ask(quantile_by(&["method", "path_template"], 0.95, "pulse_http_request_duration_seconds"), "{{method}} {{path_template}}")
+        .traces_of("ui_api")
+}
+
+fn latency() -> Panel {
+    let doors = || metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+");
+    Panel::lines("Answer to a device", Unit::Seconds, "From a message's head to the answer that it is durable.")
+        .ask(quantile(0.5, doors()), "50 %")
+        .ask(quantile(0.95, doors()), "95 %")
+        .ask(quantile(0.99, doors()), "99 %")
+        .when_empty("No messages")
+        .traces_of("ui_api")
+}
+
+fn write_duration() -> Panel {
+    let write = || metric(WRITE).is("service", "ui_api").is("operation", "ingest_write");
+    Panel::lines("Time a write takes", Unit::Seconds, "One write commits the readings of many requests.")
+        .ask(quantile(0.5, write()), "50 %")
+        .ask(quantile(0.95, write()), "95 %")
+        .ask(quantile(0.99, write()), "99 %")
+        .when_empty("No writes")
+        .traces_of("ui_api")
+}
+
+fn writes() -> Panel {
+    Panel::lines("Writes, by outcome", Unit::PerSecond, "Commits of readings. What an error leaves unwritten is answered with a 5xx.").ask(
+        sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", "ui_api").is("operation", "ingest_write"))),
+        "{{outcome}}",
+    )
+}
+
+fn waiting() -> Panel {
+    Panel::lines("Readings that wait to be written", Unit::Count, "In memory, before the database, the ones being written included.")
+        .ask(sum_by(&["instance"], "pulse_ingest_queue_depth"), "{{instance}}")
+}
+
+fn devices() -> Panel {
+    Panel::stack("Devices", Unit::Count, "Devices in service by what their messages say of them.")
+        .ask(sum_by(&["status"], max_by(&["tenant_id", "status"], "pulse_fleet_devices_by_status")), "{{status}}")
+        .more_on(overview::UID)
+}
+
+fn alerts() -> Panel {
+    Panel::stack("Alerts open", Unit::Count, "Open and acknowledged alerts of each tenant.")
+        .ask(max_by(&["tenant_id"], "pulse_fleet_active_alerts"), "{{tenant_id}}")
+        .more_on(super::alerts::UID)
+}

@@ -1,0 +1,149 @@
+//! Service internals: what runs, do its loops turn, has it what it needs, and does its telemetry work?
+
+mod telemetry;
+
+use super::database;
+use crate::board::{Board, Folder, Of};
+use crate::panel::Panel;
+use crate::promql::{Expr, max_by, metric, min_by, quantile_by, rate, since, sum_by};
+use crate::unit::Unit;
+
+pub const UID: &str = "pulse-internals";
+
+pub fn board() -> Board {
+    Board::new(
+        UID,
+        "Service internals",
+        Folder::Internals,
+        Of::Services(".+"),
+        "What runs, do its loops turn, has it what it needs, and does its telemetry work?",
+    )
+    .tagged(&["runtime", "telemetry"])
+    .row("What runs, and does it answer?", [versions(), targets(), uptime(), answers(), checks()])
+    .row("Do the loops turn?", [since_success(), failures(), operations(), durations()])
+    .row("Has the process what it needs?", [cpu(), memory(), files(), threads()])
+    .row("Is the runtime busy?", [busy(), tasks(), queue(), parks()])
+    .row("Can the metrics be believed?", telemetry::metrics())
+    .row("Does what is pushed arrive?", telemetry::pushed())
+}
+
+fn versions() -> Panel {
+    const LABELS: &[(&str, &str)] = &[("service", "Service"), ("version", "Version")];
+    Panel::table(
+        "Versions",
+        Unit::Count,
+        LABELS,
+        "Instances",
+        "Two versions of one service: it is being replaced, or that has stopped halfway.",
+    )
+    .ask(sum_by(&["service", "version"], "pulse_build_info"), "{{service}} {{version}}")
+}
+
+fn targets() -> Panel {
+    const LABELS: &[(&str, &str)] = &[("job", "Job"), ("instance", "Instance")];
+    Panel::table(
+        "Scrape targets",
+        Unit::YesNo,
+        LABELS,
+        "Answers",
+        "What this Prometheus scrapes, and whether it is answered, whichever transport is chosen.",
+    )
+    .ask(max_by(&["job", "instance"], "up"), "{{job}} {{instance}}")
+}
+
+fn uptime() -> Panel {
+    Panel::lines("Since the start", Unit::Seconds, "A line that falls is a restart.")
+        .ask(since(max_by(&["service", "instance"], "pulse_process_start_time_seconds")), "{{service}} {{instance}}")
+}
+
+fn answers() -> Panel {
+    Panel::lines("Answers its health check", Unit::YesNo, "Whether the ops worker's last look at a service's /health was answered well.")
+        .ask(min_by(&["target"], "pulse_ops_service_up"), "{{target}}")
+        .up_to(1.0)
+}
+
+fn checks() -> Panel {
+    Panel::lines("Health checks, by outcome", Unit::PerSecond, "What became of the ops worker's looks at /health.")
+        .ask(sum_by(&["outcome"], rate("pulse_ops_health_checks_total")), "{{outcome}}")
+}
+
+fn since_success() -> Panel {
+    let success = Expr::from(metric("pulse_processing_last_success_timestamp_seconds")).above(0.0);
+    Panel::lines(
+        "Since the last success",
+        Unit::Seconds,
+        "Loops turn every second or every ten, retention every ten minutes; writes and deliveries need something to do. A line that only rises is stuck.",
+    )
+    .ask(since(max_by(&["service", "operation"], success)), "{{service}}: {{operation}}")
+}
+
+fn failures() -> Panel {
+    Panel::lines("Operations that did not succeed", Unit::PerSecond, "Errors, and operations cancelled before their end.").ask(
+        sum_by(&["service", "operation", "outcome"], rate(metric("pulse_processing_total").is_not("outcome", "success"))),
+        "{{service}}: {{operation}} {{outcome}}",
+    )
+}
+
+fn operations() -> Panel {
+    Panel::lines("Operations", Unit::PerSecond, "All that ended, whatever their outcome.")
+        .ask(sum_by(&["service", "operation"], rate("pulse_processing_total")), "{{service}}: {{operation}}")
+}
+
+fn durations() -> Panel {
+    Panel::lines(
+        "Time an operation takes, 95 %",
+        Unit::Seconds,
+        "95 of 100 took no longer; waiting for work is not in it. A click leads to traces.",
+    )
+    .ask(quantile_by(&["service", "operation"], 0.95, "pulse_processing_duration_seconds"), "{{service}}: {{operation}}")
+    .traces_of_the_series()
+    .more_on(database::UID)
+}
+
+fn cpu() -> Panel {
+    Panel::lines("Processor", Unit::Of("cores"), "Of the whole process: services that share one all show the same.")
+        .ask(sum_by(&["service", "instance"], rate("pulse_process_cpu_seconds_total")), "{{service}} {{instance}}")
+}
+
+fn memory() -> Panel {
+    Panel::lines("Resident memory", Unit::Bytes, "Of the whole process: services that share one all show the same.")
+        .ask(max_by(&["service", "instance"], "pulse_process_resident_memory_bytes"), "{{service}} {{instance}}")
+}
+
+fn files() -> Panel {
+    let per = &["service", "instance"];
+    Panel::lines("Files and sockets open", Unit::Ratio, "Of the file descriptors that the process may open.")
+        .ask(max_by(per, "pulse_process_open_fds") / max_by(per, "pulse_process_max_fds"), "{{service}} {{instance}}")
+        .bad_above(0.8, 0.95)
+}
+
+fn threads() -> Panel {
+    Panel::lines("Threads", Unit::Count, "Of the whole process. Blocking work adds threads; hundreds mean that it piles up.")
+        .ask(max_by(&["service", "instance"], "pulse_process_threads"), "{{service}} {{instance}}")
+}
+
+fn busy() -> Panel {
+    let per = &["service", "instance"];
+    Panel::lines("Runtime's workers busy", Unit::Ratio, "Of the time of tokio's worker threads. Near 100 % everything waits for a thread.")
+        .ask(sum_by(per, rate("pulse_runtime_busy_seconds_total")) / sum_by(per, "pulse_runtime_workers"), "{{service}} {{instance}}")
+        .bad_above(0.8, 0.95)
+}
+
+fn tasks() -> Panel {
+    Panel::lines("Tasks alive", Unit::Count, "Of the tokio runtime. A line that only rises is a leak.")
+        .ask(max_by(&["service", "instance"], "pulse_runtime_tasks"), "{{service}} {{instance}}")
+}
+
+fn queue() -> Panel {
+    Panel::lines(
+        "Tasks that wait for a worker",
+        Unit::Count,
+        "In the runtime's global queue. Lastingly above 0: too little processor, or something blocks.",
+    )
+    .ask(max_by(&["service", "instance"], "pulse_runtime_queue_depth"), "{{service}} {{instance}}")
+}
+
+fn parks() -> Panel {
+    Panel::lines("Workers that went to sleep", Unit::PerSecond, "For want of work. Falls to 0 when the runtime is never idle.")
+        .ask(sum_by(&["service", "instance"], rate("pulse_runtime_parks_total")), "{{service}} {{instance}}")
+}

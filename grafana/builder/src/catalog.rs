@@ -1,0 +1,101 @@
+//! Every metric that a board may ask for: Pulse's own, from the definitions in the code, and those of what stands around it.
+
+mod around;
+
+use pulse_telemetry::{Definition, Kind};
+
+/// Pulse's own metrics, by where they come from.
+pub const PULSE: &[(&str, &[&Definition])] = &[
+    ("Every service", pulse_telemetry::builtin::DEFINITIONS),
+    ("ui_api", pulse_ui_api::metrics::DEFINITIONS),
+    ("evaluator", pulse_evaluator::metrics::DEFINITIONS),
+    ("dispatcher", pulse_dispatcher::metrics::DEFINITIONS),
+    ("delivery_worker", pulse_delivery_worker::metrics::DEFINITIONS),
+    ("ops_worker", pulse_ops_worker::metrics::DEFINITIONS),
+];
+
+/// What the variables of a board choose by.
+const BY_WAY: (&str, &str, &str) = ("transport", "=", "$transport");
+const BY_JOB: (&str, &str, &str) = ("job", "=~", "$job");
+const BY_INSTANCE: (&str, &str, &str) = ("instance", "=~", "$instance");
+const BY_SERVICE: (&str, &str, &str) = ("service", "=~", "$service");
+const BY_TENANT: (&str, &str, &str) = ("tenant_id", "=~", "$tenant");
+
+/// A metric as a query sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Known {
+    /// Without a histogram's suffixes.
+    pub name: &'static str,
+    /// What may be done with it.
+    pub kind: Kind,
+    /// Its own labels.
+    pub labels: &'static [&'static str],
+    /// Labels that it gets on its way into Prometheus.
+    pub target_labels: &'static [&'static str],
+    /// Whether it is one of Pulse's own.
+    pub pulse: bool,
+}
+
+const PULSE_TARGET: &[&str] = &["transport", "job", "instance"];
+
+/// Every metric.
+pub fn all() -> impl Iterator<Item = Known> {
+    let pulse = PULSE.iter().flat_map(|(_, definitions)| definitions.iter()).map(|definition| Known {
+        name: definition.name,
+        kind: definition.kind,
+        labels: definition.labels,
+        target_labels: PULSE_TARGET,
+        pulse: true,
+    });
+    pulse.chain(around::METRICS.iter().copied())
+}
+
+/// Finds a metric by the name of one of its series: a histogram's are `_bucket`, `_sum` and `_count`.
+pub fn find(series: &str) -> Option<Known> {
+    all().find(|known| match known.kind {
+        Kind::Histogram => ["_bucket", "_sum", "_count"].iter().any(|part| series.strip_suffix(part) == Some(known.name)),
+        Kind::Counter | Kind::Gauge => series == known.name,
+    })
+}
+
+/// The matchers through which a board's variables choose among a metric's series; none for a metric that is not known.
+pub(crate) fn matchers(name: &str) -> Vec<(&'static str, &'static str, &'static str)> {
+    let Some(known) = all().find(|known| known.name == name) else { return Vec::new() };
+    // A foreign metric's own transport, job or service is something else.
+    let own: &[&str] = if known.pulse { known.labels } else { &[] };
+    let mut chosen = Vec::new();
+    for matcher in [BY_WAY, BY_JOB, BY_INSTANCE, BY_SERVICE, BY_TENANT] {
+        if own.contains(&matcher.0) || known.target_labels.contains(&matcher.0) {
+            chosen.push(matcher);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_find_their_metric() {
+        for (series, name) in [
+            ("pulse_queue_depth", Some("pulse_queue_depth")),
+            ("pulse_alert_latency_seconds_bucket", Some("pulse_alert_latency_seconds")),
+            ("pulse_alert_latency_seconds", None),
+            ("pulse_queue_depth_sum", None),
+            ("up", Some("up")),
+            ("pulse_nonsense", None),
+        ] {
+            assert_eq!(find(series).map(|known| known.name), name, "{series}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names: Vec<_> = all().map(|known| known.name).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(names.len(), before);
+    }
+}

@@ -1,0 +1,187 @@
+//! Boards against a running Prometheus: every query is asked as Grafana would ask it.
+
+pub mod prometheus;
+mod variables;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt as _;
+
+use crate::board::Board;
+use crate::boards;
+use crate::panel::{Kind, Panel, Query};
+use crate::variable::TRANSPORTS;
+
+use self::prometheus::{Prometheus, Series, Times};
+
+/// Queries under way at once.
+const QUERIES_MAX: usize = 4;
+/// Points of a line, about as many as a panel has pixels for.
+const POINTS: u32 = 240;
+
+/// What is asked of which Prometheus.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its base address, for example `http://127.0.0.1:9090`.
+    pub prometheus: String,
+    /// The way into Prometheus whose series are asked for.
+    pub transport: String,
+    /// The time shown, up to now.
+    pub over: Duration,
+    /// What `$__rate_interval` stands for: four scrapes, as Grafana has it.
+    pub rate_interval: Duration,
+    /// Only the boards with these uids; none: all.
+    pub boards: Vec<String>,
+}
+
+impl Settings {
+    /// The last half hour of what is scraped, on every board.
+    pub fn new(prometheus: impl Into<String>) -> Self {
+        Self {
+            prometheus: prometheus.into(),
+            transport: TRANSPORTS[0].into(),
+            over: Duration::from_secs(30 * 60),
+            rate_interval: Duration::from_secs(60),
+            boards: Vec::new(),
+        }
+    }
+}
+
+/// Something that a board should show and does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The board's uid.
+    pub board: &'static str,
+    /// The panel's title, or the variable's name.
+    pub panel: String,
+    /// As it was asked.
+    pub query: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It was answered with no value, and a healthy system has one.
+    Empty,
+    /// It was not answered.
+    Failed(String),
+}
+
+impl Problem {
+    /// Of a query that was not answered: the whole chain of reasons.
+    fn failed(error: &prometheus::Error) -> Self {
+        let mut why = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            why = format!("{why}: {error}");
+            source = error.source();
+        }
+        Self::Failed(why)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("no data"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { board, panel, query, problem } = self;
+        write!(f, "{board}: {panel}: {problem} for {query}")
+    }
+}
+
+/// A board and what its queries were answered.
+#[derive(Debug)]
+pub struct Seen {
+    /// The board.
+    pub board: Board,
+    /// Per panel, in reading order, per query.
+    pub panels: Vec<Vec<Answer>>,
+    /// The choices of its variables that found none.
+    pub findings: Vec<Finding>,
+    /// The time shown.
+    pub times: Times,
+}
+
+/// The answer to a query.
+#[derive(Debug)]
+pub struct Answer {
+    /// As it was asked.
+    pub query: String,
+    /// What came.
+    pub series: Result<Vec<Series>, prometheus::Error>,
+}
+
+impl Answer {
+    pub(crate) fn problem(&self, query: &Query) -> Option<Problem> {
+        match &self.series {
+            Err(error) => Some(Problem::failed(error)),
+            Ok(series) if query.may_be_empty.is_none() && !series.iter().any(Series::has_value) => Some(Problem::Empty),
+            Ok(_) => None,
+        }
+    }
+}
+
+/// Asks every query of the boards and says which were not answered, or with nothing. A board of Pulse's asked this way on a healthy system has no findings.
+///
+/// ```no_run
+/// # async fn example() {
+/// let settings = pulse_boards::live::Settings::new("http://127.0.0.1:9090");
+/// assert_eq!(pulse_boards::live::check(&settings).await, []);
+/// # }
+/// ```
+pub async fn check(settings: &Settings) -> Vec<Finding> {
+    look(settings).await.iter().flat_map(findings).collect()
+}
+
+/// Asks every query of the boards.
+pub async fn look(settings: &Settings) -> Vec<Seen> {
+    let wanted = |board: &Board| settings.boards.is_empty() || settings.boards.iter().any(|uid| uid == board.uid);
+    let mut seen = Vec::new();
+    for board in boards::all().into_iter().filter(wanted) {
+        seen.push(look_at(board, settings).await);
+    }
+    seen
+}
+
+/// What a board should show and does not.
+pub fn findings(seen: &Seen) -> Vec<Finding> {
+    let mut findings = seen.findings.clone();
+    for (panel, answers) in seen.board.panels().zip(&seen.panels) {
+        for (query, answer) in panel.queries.iter().zip(answers) {
+            if let Some(problem) = answer.problem(query) {
+                findings.push(Finding { board: seen.board.uid, panel: panel.title.to_owned(), query: answer.query.clone(), problem });
+            }
+        }
+    }
+    findings
+}
+
+async fn look_at(board: Board, settings: &Settings) -> Seen {
+    let times = Times::until(SystemTime::now(), settings.over, POINTS);
+    let prometheus = &Prometheus::new(&settings.prometheus);
+    let findings = variables::findings(&board, prometheus, settings, &times).await;
+    let asked: Vec<_> =
+        board.panels().flat_map(|panel| panel.queries.iter().map(|query| ask(prometheus, panel, query, settings, &times))).collect();
+    let mut answers = futures::stream::iter(asked).buffered(QUERIES_MAX).collect::<Vec<_>>().await.into_iter();
+    let panels = board.panels().map(|panel| answers.by_ref().take(panel.queries.len()).collect()).collect();
+    Seen { board, panels, findings, times }
+}
+
+async fn ask(prometheus: &Prometheus, panel: &Panel, query: &Query, settings: &Settings, times: &Times) -> Answer {
+    let text = variables::filled(query.expr.as_str(), settings);
+    let series = match panel.kind {
+        Kind::Stat | Kind::Table { .. } => prometheus.now(&text, times).await,
+        Kind::Lines | Kind::Stack | Kind::Heat => prometheus.over(&text, times).await,
+    };
+    Answer { query: text, series }
+}

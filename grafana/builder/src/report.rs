@@ -1,0 +1,34 @@
+//! The boards as pages without Grafana: what each panel shows of a running Prometheus, laid out as on the board. One self-contained file a board.
+
+mod chart;
+mod heat;
+mod page;
+mod panel;
+mod scale;
+mod series;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::live::Seen;
+
+/// Writes a page for each board that was looked at, and an index of them.
+///
+/// # Errors
+/// What the file system refused.
+pub fn write(directory: &Path, boards: &[Seen]) -> io::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(directory)?;
+    let mut files = vec![directory.join("index.html")];
+    std::fs::write(&files[0], page::index(boards))?;
+    for seen in boards {
+        let file = directory.join(page::file(&seen.board));
+        std::fs::write(&file, page::board(seen, boards))?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Text that stands in HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,90 @@
+//! The variables at the head of a board, each used in its queries.
+
+use crate::board::Of;
+
+/// A variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    /// Which Prometheus.
+    DataSource,
+    /// Which Tempo the links to traces lead to.
+    Tempo,
+    /// Which of the three ways into Prometheus.
+    Transport,
+    Job,
+    Instance,
+    Service,
+    Tenant,
+}
+
+/// The ways of a series into Prometheus; the first is shown unless another is chosen.
+pub const TRANSPORTS: [&str; 3] = ["scrape", "collector", "otlp"];
+
+/// The data sources that grafana/provisioning makes, and that boards open with.
+pub const PROMETHEUS_UID: &str = "prometheus";
+pub const TEMPO_UID: &str = "tempo";
+
+impl Variable {
+    /// In the order in which they stand, each after those it depends on.
+    pub const ALL: [Self; 7] = [Self::DataSource, Self::Tempo, Self::Transport, Self::Job, Self::Instance, Self::Service, Self::Tenant];
+
+    /// As queries write it after a dollar sign.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DataSource => "datasource",
+            Self::Tempo => "tempo",
+            Self::Transport => "transport",
+            Self::Job => "job",
+            Self::Instance => "instance",
+            Self::Service => "service",
+            Self::Tenant => "tenant",
+        }
+    }
+
+    /// As people read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::DataSource => "Data source",
+            Self::Tempo => "Traces",
+            Self::Transport => "Transport",
+            Self::Job => "Job",
+            Self::Instance => "Instance",
+            Self::Service => "Service",
+            Self::Tenant => "Tenant",
+        }
+    }
+
+    /// The label whose values are the choices, and the series that have them, for a variable that asks Prometheus.
+    pub fn asks(self, of: Of) -> Option<Asks> {
+        let series = |pulse: String| match of {
+            Of::Services(_) => pulse,
+            Of::Collector if self == Self::Job => "otelcol_process_uptime".into(),
+            Of::Collector => r#"otelcol_process_uptime{job=~"$job"}"#.into(),
+        };
+        let services = match of {
+            Of::Services(services) => services,
+            Of::Collector => "",
+        };
+        let (label, series) = match self {
+            Self::DataSource | Self::Tempo | Self::Transport => return None,
+            Self::Job => ("job", series(format!(r#"pulse_build_info{{transport="$transport", service=~"{services}"}}"#))),
+            Self::Instance => {
+                ("instance", series(format!(r#"pulse_build_info{{transport="$transport", service=~"{services}", job=~"$job"}}"#)))
+            }
+            Self::Service => {
+                ("service", series(format!(r#"pulse_build_info{{transport="$transport", service=~"{services}", job=~"$job"}}"#)))
+            }
+            Self::Tenant => ("tenant_id", r#"pulse_ingest_messages_total{transport="$transport"}"#.into()),
+        };
+        Some(Asks { label, series })
+    }
+}
+
+/// What a variable asks Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// Its values are the choices.
+    pub label: &'static str,
+    /// The series that have it, with variables.
+    pub series: String,
+}

@@ -1,0 +1,253 @@
+//! Every PromQL expression of the boards, parsed and held against the definitions of the metrics.
+
+use std::collections::HashSet;
+
+use promql_parser::label::MatchOp;
+use promql_parser::parser::token::{self, TokenType};
+use promql_parser::parser::{AggregateExpr, Expr, VectorSelector, parse};
+use promql_parser::util::{ExprVisitor, walk_expr};
+use pulse_boards::catalog::{self, Known};
+use pulse_telemetry::Kind;
+use serde_json::Value;
+
+use crate::dashboards::{list, panels, text, written};
+
+/// A query with where it stands.
+struct Asked {
+    at: String,
+    text: String,
+}
+
+fn queries() -> Vec<Asked> {
+    let mut queries = Vec::new();
+    for (uid, board) in written() {
+        for panel in panels(&board) {
+            for target in list(panel, "/targets") {
+                queries.push(asked(&format!("{uid}: {}", text(panel, "/title")), text(target, "/expr")));
+            }
+        }
+        for annotation in list(&board, "/annotations/list") {
+            queries.push(asked(&format!("{uid}: {}", text(annotation, "/name")), text(annotation, "/target/expr")));
+        }
+        for variable in list(&board, "/templating/list") {
+            if let Some(selector) = label_values(variable) {
+                queries.push(asked(&format!("{uid}: ${}", text(variable, "/name")), selector));
+            }
+        }
+    }
+    queries
+}
+
+fn asked(at: &str, text: &str) -> Asked {
+    Asked { at: at.to_owned(), text: text.to_owned() }
+}
+
+fn label_values(variable: &Value) -> Option<&str> {
+    let (selector, _) = text(variable, "/query/query").strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(", ")?;
+    Some(selector)
+}
+
+/// What Grafana's variables stand for does not matter to the grammar, but for the window.
+fn parsed(query: &Asked) -> Expr {
+    parse(&query.text.replace("$__rate_interval", "1m")).unwrap_or_else(|error| panic!("{}: {}: {error}", query.at, query.text))
+}
+
+/// A series that a query asks for, with what is done to it: the innermost function and aggregation around it.
+struct Use {
+    series: VectorSelector,
+    function: Option<&'static str>,
+    aggregation: Option<(TokenType, Vec<String>)>,
+    is_range: bool,
+}
+
+fn uses(expr: &Expr) -> Vec<Use> {
+    fn visit(expr: &Expr, function: Option<&'static str>, aggregation: Option<&AggregateExpr>, found: &mut Vec<Use>) {
+        let mut use_of = |series: &VectorSelector, is_range: bool| {
+            let labels = |aggregate: &AggregateExpr| aggregate.modifier.as_ref().map(|by| by.labels().labels.clone()).unwrap_or_default();
+            let aggregation = aggregation.map(|aggregate| (aggregate.op, labels(aggregate)));
+            found.push(Use { series: series.clone(), function, aggregation, is_range });
+        };
+        match expr {
+            Expr::VectorSelector(series) => use_of(series, false),
+            Expr::MatrixSelector(range) => use_of(&range.vs, true),
+            Expr::Aggregate(aggregate) => visit(&aggregate.expr, function, Some(aggregate), found),
+            Expr::Call(call) => call.args.args.iter().for_each(|argument| visit(argument, Some(call.func.name), aggregation, found)),
+            Expr::Binary(binary) => {
+                visit(&binary.lhs, function, aggregation, found);
+                visit(&binary.rhs, function, aggregation, found);
+            }
+            Expr::Paren(paren) => visit(&paren.expr, function, aggregation, found),
+            Expr::Unary(unary) => visit(&unary.expr, function, aggregation, found),
+            Expr::Subquery(subquery) => visit(&subquery.expr, function, aggregation, found),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    visit(expr, None, None, &mut found);
+    found
+}
+
+fn known(query: &Asked, series: &VectorSelector) -> Known {
+    let name = series.name.as_deref().unwrap_or_else(|| panic!("{}: {} asks for no metric by name", query.at, query.text));
+    catalog::find(name).unwrap_or_else(|| panic!("{}: there is no metric {name}", query.at))
+}
+
+/// All labels that a series of the metric has.
+fn labels(known: &Known) -> HashSet<&'static str> {
+    let bucket = (known.kind == Kind::Histogram).then_some("le");
+    known.labels.iter().chain(known.target_labels).copied().chain(bucket).collect()
+}
+
+#[test]
+fn queries_ask_for_metrics_and_labels_that_exist() {
+    for query in queries() {
+        let expr = parsed(&query);
+        let mut of_all = HashSet::new();
+        for used in uses(&expr) {
+            let known = known(&query, &used.series);
+            let labels = labels(&known);
+            for matcher in &used.series.matchers.matchers {
+                assert!(labels.contains(matcher.name.as_str()), "{}: {} has no label {}", query.at, known.name, matcher.name);
+            }
+            for label in used.aggregation.iter().flat_map(|(_, by)| by) {
+                assert!(labels.contains(label.as_str()), "{}: {} has no label {label}", query.at, known.name);
+            }
+            of_all.extend(labels);
+        }
+        for label in outer_labels(&expr) {
+            assert!(of_all.contains(label.as_str()), "{}: no metric in {} has a label {label}", query.at, query.text);
+        }
+    }
+}
+
+/// The labels of every aggregation and join.
+fn outer_labels(expr: &Expr) -> Vec<String> {
+    struct Labels(Vec<String>);
+    impl ExprVisitor for Labels {
+        type Error = std::convert::Infallible;
+        fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
+            let modifier = match expr {
+                Expr::Aggregate(aggregate) => aggregate.modifier.as_ref(),
+                Expr::Binary(binary) => binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref()),
+                _ => None,
+            };
+            self.0.extend(modifier.into_iter().flat_map(|by| by.labels().labels.clone()));
+            Ok(true)
+        }
+    }
+    let mut labels = Labels(Vec::new());
+    walk_expr(&mut labels, expr).unwrap();
+    labels.0
+}
+
+#[test]
+fn legends_name_labels_that_the_answer_has() {
+    for (uid, board) in written() {
+        for panel in panels(&board) {
+            for target in list(panel, "/targets") {
+                let query = asked(&format!("{uid}: {}", text(panel, "/title")), text(target, "/expr"));
+                let kept: HashSet<String> = outer_labels(&parsed(&query)).into_iter().collect();
+                let columns =
+                    list(panel, "/transformations").iter().flat_map(|change| change["options"]["renameByName"].as_object().unwrap());
+                let columns = columns.map(|(column, _)| column.as_str()).filter(|column| *column != "Value");
+                let named = text(target, "/legendFormat").split("{{").skip(1).map(|rest| rest.split_once("}}").unwrap().0);
+                for label in columns.chain(named) {
+                    assert!(kept.contains(label), "{}: {label} is not kept by {}", query.at, query.text);
+                }
+            }
+        }
+    }
+}
+
+/// What the reader has chosen is chosen in every query.
+#[test]
+fn queries_choose_by_the_boards_variables() {
+    for query in queries().iter().filter(|query| !query.at.contains('$')) {
+        for used in uses(&parsed(query)) {
+            let known = known(query, &used.series);
+            let mut wanted = Vec::new();
+            for (label, operator, variable) in [
+                ("transport", MatchOp::Equal, "$transport"),
+                ("job", MatchOp::Re(regex("$job")), "$job"),
+                ("instance", MatchOp::Re(regex("$instance")), "$instance"),
+            ] {
+                if known.target_labels.contains(&label) {
+                    wanted.push((label, operator, variable));
+                }
+            }
+            for (label, operator, variable) in wanted {
+                let chosen = used.series.matchers.find_matchers(label);
+                let [matcher] = chosen.as_slice() else { panic!("{}: {} is not chosen by {label}", query.at, known.name) };
+                assert_eq!(matcher.value, variable, "{}: {}", query.at, known.name);
+                assert_eq!(std::mem::discriminant(&matcher.op), std::mem::discriminant(&operator), "{}: {}", query.at, known.name);
+            }
+            // By service and tenant, unless the panel is about one.
+            for label in ["service", "tenant_id"] {
+                if known.pulse && known.labels.contains(&label) {
+                    assert!(!used.series.matchers.find_matchers(label).is_empty(), "{}: {} is not chosen by {label}", query.at, known.name);
+                }
+            }
+        }
+    }
+}
+
+fn regex(text: &str) -> regex::Regex {
+    regex::Regex::new(&regex::escape(text)).unwrap()
+}
+
+/// A counter alone says nothing; a rate of a gauge says something wrong.
+#[test]
+fn counters_are_rated_and_gauges_are_not() {
+    for query in queries().iter().filter(|query| !query.at.contains('$')) {
+        for used in uses(&parsed(query)) {
+            let known = known(query, &used.series);
+            let rated = used.is_range && matches!(used.function, Some("rate" | "increase"));
+            let gauge = known.kind == Kind::Gauge;
+            assert_eq!(rated, !gauge, "{}: {:?} of {}", query.at, used.function, known.name);
+        }
+    }
+}
+
+#[test]
+fn windows_follow_the_scrape_interval() {
+    for query in queries() {
+        for window in query.text.split('[').skip(1) {
+            assert_eq!(window.split_once(']').unwrap().0, "$__rate_interval", "{}: {}", query.at, query.text);
+        }
+    }
+}
+
+/// Every replica says the same of what lies in the store: added up, it would be counted as often as there are replicas.
+#[test]
+fn what_replicas_agree_on_is_never_added_up() {
+    const OF_THE_STORE: [&str; 5] = [
+        "pulse_queue_depth",
+        "pulse_queue_oldest_age_seconds",
+        "pulse_fleet_active_alerts",
+        "pulse_fleet_devices_by_status",
+        "pulse_ops_service_up",
+    ];
+    let mut seen = HashSet::new();
+    for query in queries() {
+        for used in uses(&parsed(&query)) {
+            let known = known(&query, &used.series);
+            if OF_THE_STORE.contains(&known.name) {
+                let (aggregation, _) = used.aggregation.unwrap_or_else(|| panic!("{}: {} is shown for each replica", query.at, known.name));
+                assert!([token::T_MAX, token::T_MIN].contains(&aggregation.id()), "{}: {} is added up", query.at, known.name);
+                seen.insert(known.name);
+            }
+        }
+    }
+    assert_eq!(seen.len(), OF_THE_STORE.len());
+}
+
+/// `histogram_quantile` needs `le`, and sees nothing without a rate.
+#[test]
+fn quantiles_are_of_rated_buckets() {
+    for query in queries().iter().filter(|query| query.text.contains("_bucket")) {
+        for used in uses(&parsed(query)).iter().filter(|used| used.series.name.as_deref().unwrap_or_default().ends_with("_bucket")) {
+            let (aggregation, by) = used.aggregation.as_ref().unwrap();
+            assert!(aggregation.id() == token::T_SUM && by.contains(&"le".to_owned()), "{}: {}", query.at, query.text);
+        }
+    }
+}
