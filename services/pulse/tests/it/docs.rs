@@ -3,17 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use pulse_telemetry::{Definition, Kind};
+use pulse_telemetry::Kind;
 
 /// Each service's own definitions, and the kit's, which every service has.
-pub(crate) const SOURCES: &[(&str, &[&Definition])] = &[
-    ("Every service", pulse_telemetry::builtin::DEFINITIONS),
-    ("ui_api", pulse_ui_api::metrics::DEFINITIONS),
-    ("evaluator", pulse_evaluator::metrics::DEFINITIONS),
-    ("dispatcher", pulse_dispatcher::metrics::DEFINITIONS),
-    ("delivery_worker", pulse_delivery_worker::metrics::DEFINITIONS),
-    ("ops_worker", pulse_ops_worker::metrics::DEFINITIONS),
-];
+pub(crate) use pulse_boards::catalog::PULSE as SOURCES;
 
 const HEAD: &str = "# Metrics
 

@@ -6,6 +6,7 @@ mod api;
 mod chain;
 mod cli;
 mod collector_config;
+mod contract;
 mod crash;
 mod demo;
 mod docs;
