@@ -43,7 +43,7 @@ impl Deliverer {
         };
         let job = claimed.job;
         let attempt = Attempt { job_id: job.job_id, attempt: job.attempts, started_at, finished_at, error, http_status, detail };
-        AttemptRecord { tenant_id: job.tenant_id, lease, attempt, verdict }
+        AttemptRecord { tenant_id: job.tenant_id, lease, attempt, verdict, trace: None }
     }
 
     async fn deliver(&self, claimed: &ClaimedJob, at: Timestamp) -> Result<StatusCode, Failure> {

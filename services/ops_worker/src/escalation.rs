@@ -56,7 +56,7 @@ impl SubWorker for Escalation {
         let (alerts, policies) = self.store.escalation_candidates(now, after, PAGE).await?;
         let due = due(&alerts, &policies, now);
         if !due.is_empty() {
-            let raised = self.store.escalate(&due, now).await?;
+            let raised = self.store.escalate(&due, now, None).await?;
             self.escalated.add(raised);
             tracing::info!(alerts = raised, "alerts escalated");
         }
