@@ -23,9 +23,18 @@ const LENGTH: usize = 55;
 
 /// The `traceparent` of a request, when there is exactly one and it is well formed.
 pub fn extract(headers: &HeaderMap) -> Option<String> {
+    only(headers).and_then(parse).map(|(trace, span, flags)| text(trace, span, flags))
+}
+
+/// The same, as the context of a span elsewhere.
+pub(crate) fn extract_context(headers: &HeaderMap) -> Option<SpanContext> {
+    only(headers).and_then(context)
+}
+
+fn only(headers: &HeaderMap) -> Option<&str> {
     let mut found = headers.get_all(TRACEPARENT).iter();
     let only = found.next().filter(|_| found.next().is_none())?;
-    parse(only.to_str().ok()?.trim()).map(|(trace, span, flags)| text(trace, span, flags))
+    only.to_str().ok().map(str::trim)
 }
 
 /// A new root's `traceparent`, sampled.

@@ -5,7 +5,6 @@
 //! [`Span::in_scope`] carries the span's ids.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue};
@@ -122,6 +121,13 @@ impl SpanBuilder {
     /// Continues the trace of a `traceparent`; one that is not well formed makes a root.
     pub fn child_of(mut self, traceparent: &str) -> Self {
         self.parent = propagation::context(traceparent).map_or(Parent::None, Parent::Of);
+        self
+    }
+
+    /// Continues the trace of a caller, as [`Tracer::extract`] finds it; without one this is a root.
+    pub fn continuing(mut self, headers: &HeaderMap) -> Self {
+        let caller = if self.tracer.propagate { propagation::extract_context(headers) } else { None };
+        self.parent = caller.map_or(Parent::None, Parent::Of);
         self
     }
 
@@ -263,11 +269,12 @@ impl Span {
         work.with_context(self.context.clone())
     }
 
-    /// Runs `work` in scope, and ends in an error if it fails, with what `kind` makes of that, or is dropped before its end.
+    /// Runs `work` in scope, and ends in an error if it fails, with the kind and detail that `describe` gives for [`fail`](Self::fail), or
+    /// is dropped before its end.
     ///
     /// # Errors
     /// Those of `work`.
-    pub async fn run<T, E: Display>(&self, work: impl Future<Output = Result<T, E>>, kind: fn(&E) -> &'static str) -> Result<T, E> {
+    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>, describe: fn(&E) -> (&'static str, String)) -> Result<T, E> {
         if !self.recording {
             return self.in_scope(work).await;
         }
@@ -275,7 +282,8 @@ impl Span {
         let result = self.in_scope(work).await;
         std::mem::forget(unfinished);
         if let Err(error) = &result {
-            self.fail(kind(error), error.to_string());
+            let (kind, detail) = describe(error);
+            self.fail(kind, detail);
         }
         result
     }

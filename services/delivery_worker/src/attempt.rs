@@ -7,8 +7,11 @@ use pulse_domain::ids::LeaseId;
 use pulse_domain::integration::Queue;
 use pulse_domain::job::{Attempt, Failure, Verdict};
 use pulse_domain::retry::RetryPolicy;
-use pulse_runtime::Clock;
+use pulse_runtime::spans::{Spans, trace_of};
+use pulse_runtime::{Clock, attribute};
 use pulse_store::{AttemptRecord, ClaimedJob};
+use pulse_telemetry::Span;
+use pulse_telemetry::opentelemetry::KeyValue;
 use reqwest::StatusCode;
 
 use crate::channel::{self, Message};
@@ -16,19 +19,52 @@ use crate::failure;
 use crate::http::Http;
 use crate::metrics::{Metrics, NO_CHANNEL};
 
+/// What an attempt's span says beside what all messages' do.
+const ATTEMPT: &str = "pulse.delivery.attempt";
+const CHANNEL: &str = "pulse.delivery.channel";
+const INTEGRATION_ID: &str = "pulse.integration.id";
+const OUTCOME: &str = "pulse.delivery.outcome";
+/// What the other span of a link is: the attempt before this one.
+const PREVIOUS_ATTEMPT: &str = "previous_attempt";
+
 /// Makes the attempts of one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Deliverer {
     pub(crate) queue: Queue,
     pub(crate) http: Http,
     pub(crate) clock: Clock,
+    pub(crate) spans: Spans,
     pub(crate) policy: RetryPolicy,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Deliverer {
-    /// Tries to deliver a job that is held under `lease`.
-    pub(crate) async fn attempt(&self, lease: LeaseId, claimed: ClaimedJob) -> AttemptRecord {
+    /// Tries to deliver a job that is held under `lease`, in a span of the job's trace.
+    pub(crate) async fn attempt(&self, lease: LeaseId, claimed: ClaimedJob, batch: &Span) -> AttemptRecord {
+        let span = self.span(&claimed, batch);
+        span.in_scope(self.attempt_within(&span, lease, claimed)).await
+    }
+
+    /// A retry or a replay names the attempt before it.
+    fn span(&self, claimed: &ClaimedJob, batch: &Span) -> Span {
+        let job = &claimed.job;
+        let span = self.spans.process(self.queue.gauge_name(), job.trace.as_ref(), batch);
+        let span = match &job.attempt_trace {
+            Some(previous) => span.link_as(previous.as_str(), [KeyValue::new(attribute::LINK, PREVIOUS_ATTEMPT)]),
+            None => span,
+        };
+        let span = span.start();
+        if span.is_recording() {
+            span.set(KeyValue::new(attribute::MESSAGE_ID, job.job_id.to_string()));
+            span.set(KeyValue::new(attribute::TENANT_ID, job.tenant_id.to_string()));
+            span.set(KeyValue::new(INTEGRATION_ID, job.integration_id.to_string()));
+            span.set(KeyValue::new(CHANNEL, channel_of(claimed)));
+            span.set(KeyValue::new(ATTEMPT, i64::from(job.attempts)));
+        }
+        span
+    }
+
+    async fn attempt_within(&self, span: &Span, lease: LeaseId, claimed: ClaimedJob) -> AttemptRecord {
         let started_at = self.clock.now();
         let under_way = self.metrics.under_way(self.queue);
         let outcome = self.metrics.delivery_attempt.run(self.deliver(&claimed, started_at)).await;
@@ -37,13 +73,14 @@ impl Deliverer {
         self.measure(&claimed, &outcome, finished_at);
         let verdict = self.judge(&claimed, &outcome, finished_at);
         report(&claimed, &outcome, &verdict);
+        describe(span, &outcome, &verdict);
         let (error, http_status, detail) = match outcome {
             Ok(status) => (None, Some(status.as_u16()), None),
             Err(failure) => (Some(failure.kind), failure.http_status, Some(failure.detail)),
         };
         let job = claimed.job;
         let attempt = Attempt { job_id: job.job_id, attempt: job.attempts, started_at, finished_at, error, http_status, detail };
-        AttemptRecord { tenant_id: job.tenant_id, lease, attempt, verdict }
+        AttemptRecord { tenant_id: job.tenant_id, lease, attempt, verdict, trace: trace_of(span) }
     }
 
     async fn deliver(&self, claimed: &ClaimedJob, at: Timestamp) -> Result<StatusCode, Failure> {
@@ -54,7 +91,7 @@ impl Deliverer {
     }
 
     fn measure(&self, claimed: &ClaimedJob, outcome: &Result<StatusCode, Failure>, finished_at: Timestamp) {
-        let channel = claimed.integration.as_ref().map_or(NO_CHANNEL, |integration| integration.destination.kind());
+        let channel = channel_of(claimed);
         self.metrics.attempted(channel, outcome.as_ref().err().map(|failure| failure.kind));
         if let (Ok(_), Some(origin_at)) = (outcome, claimed.job.origin_at) {
             self.metrics.latency(channel, (finished_at - origin_at).as_seconds_f64().max(0.0));
@@ -66,6 +103,26 @@ impl Deliverer {
             Ok(_) => Verdict::Delivered,
             Err(failure) => self.policy.after_failure(failure, claimed.job.attempts, now, rand::random()),
         }
+    }
+}
+
+fn channel_of(claimed: &ClaimedJob) -> &'static str {
+    claimed.integration.as_ref().map_or(NO_CHANNEL, |integration| integration.destination.kind())
+}
+
+/// Says on the span how it ended.
+fn describe(span: &Span, outcome: &Result<StatusCode, Failure>, verdict: &Verdict) {
+    if !span.is_recording() {
+        return;
+    }
+    let ended = match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Retry { .. } => "retry",
+        Verdict::Dead => "dead",
+    };
+    span.set(KeyValue::new(OUTCOME, ended));
+    if let Err(failure) = outcome {
+        span.fail(failure.kind.as_str(), failure.detail.clone());
     }
 }
 

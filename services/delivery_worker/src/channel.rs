@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::integration::Destination;
 use pulse_domain::job::{Failure, Job};
-use pulse_telemetry::propagation;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, Url};
 
@@ -15,7 +14,6 @@ use crate::failure;
 use crate::http::Http;
 
 pub(crate) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A kind of destination.
 #[async_trait]
@@ -48,15 +46,15 @@ impl Message<'_> {
         format!("msg_{}_{}", self.job.event_id.0.simple(), self.job.route_id.0.simple())
     }
 
-    /// What every channel over HTTP sends along: the id, and the trace that leads back to the device's reading.
+    /// What every channel over HTTP sends along.
     fn headers(&self) -> Result<HeaderMap, Failure> {
-        let trace = self.job.trace.as_ref().map_or_else(propagation::new_root, |parent| propagation::child_of(parent.as_str()));
-        let value = |text: String| HeaderValue::try_from(text).map_err(|_| failure::config("the job's trace context cannot be sent"));
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(WEBHOOK_ID, value(self.id())?);
-        headers.insert(TRACEPARENT, value(trace)?);
-        Ok(headers)
+        let id = HeaderValue::try_from(self.id()).map_err(|_| failure::config("the message's id cannot be sent"))?;
+        Ok([(CONTENT_TYPE, HeaderValue::from_static("application/json")), (WEBHOOK_ID, id)].into_iter().collect())
+    }
+
+    /// How often it was sent before.
+    fn resends(&self) -> u32 {
+        self.job.attempts.saturating_sub(1)
     }
 }
 

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use pulse_domain::job::Failure;
-use pulse_runtime::{Clock, Error};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use pulse_runtime::{Clock, Error, attribute, spans};
+use pulse_telemetry::Tracer;
+use pulse_telemetry::opentelemetry::KeyValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use crate::egress::Guard;
@@ -20,12 +22,17 @@ const BODY_MAX_BYTES: usize = 4096;
 /// How long the rest of a body is waited for once the status has come.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(1);
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Of a request's span: how many went before it.
+const RESEND_COUNT: &str = "http.request.resend_count";
+
 /// Sends messages to where the guard lets them.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     client: Client,
     guard: Guard,
     clock: Clock,
+    tracer: Tracer,
     timeout: Duration,
     connect_timeout: Duration,
 }
@@ -37,12 +44,14 @@ pub(crate) struct Post {
     pub(crate) body: Vec<u8>,
     /// Never to be repeated in a failure's detail.
     pub(crate) secrets: Vec<String>,
+    /// How often the same was sent before.
+    pub(crate) resends: u32,
 }
 
 impl Http {
     /// # Errors
     /// As [`tls::client_config`]; [`Error::Task`] when reqwest refuses the setup, a defect of the build.
-    pub(crate) fn new(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn new(settings: &Settings, clock: Clock, tracer: Tracer) -> Result<Self, Error> {
         let guard = Guard::new(settings.allow_http, settings.allowed_ranges.clone());
         let client = Client::builder()
             .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
@@ -59,12 +68,30 @@ impl Http {
             .pool_max_idle_per_host(usize::try_from(settings.concurrency.max(settings.notification_concurrency)).unwrap_or(usize::MAX))
             .build()
             .map_err(|source| Error::Task { what: "setting up the HTTP client", source: Box::new(source) })?;
-        Ok(Self { client, guard, clock, timeout: settings.timeout, connect_timeout: settings.connect_timeout })
+        Ok(Self { client, guard, clock, tracer, timeout: settings.timeout, connect_timeout: settings.connect_timeout })
     }
 
-    /// Posts, and takes any 2xx for the receiver's acknowledgement.
-    pub(crate) async fn post(&self, post: Post) -> Result<StatusCode, Failure> {
+    /// Posts, and takes any 2xx for the receiver's acknowledgement. The receiver is told the request's span, so that its own may go on from it.
+    pub(crate) async fn post(&self, mut post: Post) -> Result<StatusCode, Failure> {
         self.guard.check_url(&post.url).map_err(failure::blocked)?;
+        let span = spans::request(&self.tracer, "POST", &post.url);
+        if post.resends > 0 {
+            span.set(KeyValue::new(RESEND_COUNT, i64::from(post.resends)));
+        }
+        let trace = HeaderValue::try_from(span.traceparent()).map_err(|_| failure::config("the trace context cannot be sent"))?;
+        post.headers.insert(TRACEPARENT, trace);
+        // Where there is a status, it says it all.
+        let describe =
+            |failure: &Failure| (failure.kind.as_str(), if failure.http_status.is_some() { String::new() } else { failure.detail.clone() });
+        let sent = span.run(self.send(post), describe).await;
+        let status = sent.as_ref().map_or_else(|failure| failure.http_status, |status| Some(status.as_u16()));
+        if let Some(status) = status.filter(|_| span.is_recording()) {
+            span.set(KeyValue::new(attribute::HTTP_STATUS, i64::from(status)));
+        }
+        sent
+    }
+
+    async fn send(&self, post: Post) -> Result<StatusCode, Failure> {
         let mut secrets = post.secrets;
         // Where many services expect a token.
         secrets.extend(post.url.query().map(str::to_owned));
@@ -98,6 +125,7 @@ async fn beginning_of(mut response: Response) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use pulse_domain::job::ErrorKind;
+    use pulse_telemetry::Telemetry;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -110,7 +138,8 @@ mod tests {
             timeout: Duration::from_millis(300),
             ..Settings::default()
         };
-        Http::new(&settings, Clock::system()).unwrap()
+        let telemetry = Telemetry::builder("delivery_worker").env(|_| None).init().unwrap();
+        Http::new(&settings, Clock::system(), telemetry.tracer()).unwrap()
     }
 
     /// A receiver for one connection that reads a request's head and then does as it is told.
@@ -130,10 +159,13 @@ mod tests {
         receiver(move |mut stream| async move { stream.write_all(answer.as_bytes()).await.unwrap() }).await
     }
 
+    fn post_to(url: &str) -> Post {
+        let secrets = vec!["s3cr3t-token".to_owned()];
+        Post { url: url.parse().unwrap(), headers: HeaderMap::new(), body: b"{}".to_vec(), secrets, resends: 0 }
+    }
+
     async fn post(url: &str) -> Result<StatusCode, Failure> {
-        let post =
-            Post { url: url.parse().unwrap(), headers: HeaderMap::new(), body: b"{}".to_vec(), secrets: vec!["s3cr3t-token".to_owned()] };
-        http("127.0.0.0/8").post(post).await
+        http("127.0.0.0/8").post(post_to(url)).await
     }
 
     async fn check(url: String, kind: ErrorKind, detail: &str) {
@@ -222,9 +254,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"] {
-            let url = format!("http://{host}:{port}/").parse().unwrap();
-            let post = Post { url, headers: HeaderMap::new(), body: Vec::new(), secrets: Vec::new() };
-            let failure = http("10.0.0.0/8").post(post).await.unwrap_err();
+            let failure = http("10.0.0.0/8").post(post_to(&format!("http://{host}:{port}/"))).await.unwrap_err();
             assert!(failure.kind == ErrorKind::Blocked && failure.detail.contains("loopback"), "{host}: {failure:?}");
         }
         // Not blocking: whoever connected before a post returned would be waiting here.

@@ -9,7 +9,7 @@ use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
 use pulse_runtime::{Chain, Clock, Deps, Shutdown};
 use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake};
-use pulse_telemetry::Activity;
+use pulse_telemetry::{Activity, Span, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
@@ -32,18 +32,21 @@ struct Held {
     /// Not to be started later: the lease could pass before the attempt is recorded.
     start_by: Timestamp,
     claimed: ClaimedJob,
+    /// The span of the claim that brought it.
+    batch: Span,
 }
 
-/// What a claim brought, and what it was.
+/// What a claim brought, if anything, and what it was.
 struct Claimed {
     claim: Claim,
-    result: pulse_store::Result<JobBatch>,
+    result: pulse_store::Result<Option<(JobBatch, Span)>>,
 }
 
 /// The loop of one queue.
 pub(crate) struct Lane {
     store: SharedStore,
     clock: Clock,
+    telemetry: Telemetry,
     deliverer: Arc<Deliverer>,
     recorder: mpsc::Sender<AttemptRecord>,
     wake: Wake,
@@ -74,6 +77,7 @@ impl Lane {
         Self {
             store: Arc::clone(&deps.store),
             clock: deps.clock.clone(),
+            telemetry: deps.telemetry.clone(),
             deliverer: Arc::new(deliverer),
             recorder,
             wake: deps.store.wake(Topic::Jobs),
@@ -122,26 +126,34 @@ impl Lane {
         self.look = false;
         let claim = Claim { now: self.clock.now(), limit, lease: self.lease };
         let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.destinations.busy());
-        self.claiming.spawn(async move {
+        self.claiming.spawn(self.telemetry.scope(async move {
             let timer = deliverer.metrics.claim_jobs.start();
-            let result = store.claim_jobs(deliverer.queue, claim, &busy).await;
+            let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), "claim_jobs");
+            let result = claiming.run(store.claim_jobs(deliverer.queue, claim, &busy)).await;
             match &result {
                 Ok(batch) if batch.jobs.is_empty() => timer.discard(),
                 Ok(_) => timer.success(),
                 Err(_) => timer.error(),
             }
+            let result = result.map(|batch| {
+                let causes = batch.jobs.iter().filter_map(|claimed| claimed.job.trace.as_ref());
+                let span = (!batch.jobs.is_empty()).then(|| claiming.received(batch.jobs.len(), causes));
+                span.map(|span| (batch, span))
+            });
             Claimed { claim, result }
-        });
+        }));
     }
 
     fn claimed(&mut self, claimed: Result<Claimed, JoinError>) {
         match claimed {
-            Ok(Claimed { claim, result: Ok(batch) }) => {
+            Ok(Claimed { claim, result: Ok(brought) }) => {
                 self.activity.beat();
                 self.backoff = BACKOFF_MIN;
-                // A full claim: there may be more.
-                self.look |= batch.jobs.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX);
-                self.hold(claim, batch);
+                if let Some((batch, span)) = brought {
+                    // A full claim: there may be more.
+                    self.look |= batch.jobs.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX);
+                    self.hold(claim, batch, &span);
+                }
             }
             Ok(Claimed { result: Err(error), .. }) => self.back_off(&error),
             Err(error) => self.back_off(&error),
@@ -156,13 +168,15 @@ impl Lane {
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
     }
 
-    fn hold(&mut self, claim: Claim, batch: JobBatch) {
+    fn hold(&mut self, claim: Claim, batch: JobBatch, span: &Span) {
         // Half of what the lease leaves beside the attempt itself; the other half is for recording it.
         let start_by = claim.now + (self.lease - self.timeout) / 2;
         for claimed in batch.jobs {
             self.deliverer.metrics.know_tenant(&claimed.job.tenant_id);
-            self.destinations.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed });
+            self.destinations.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
         }
+        // The jobs have it to name it, however long they wait.
+        span.end();
     }
 
     /// Gives every free place to a job that waits; those that have waited too long go back.
@@ -176,12 +190,12 @@ impl Lane {
                 continue;
             }
             let (deliverer, recorder) = (Arc::clone(&self.deliverer), self.recorder.clone());
-            let delivery = self.under_way.spawn(async move {
-                let record = deliverer.attempt(held.lease, held.claimed).await;
+            let delivery = self.under_way.spawn(self.telemetry.scope(async move {
+                let record = deliverer.attempt(held.lease, held.claimed, &held.batch).await;
                 if recorder.send(record).await.is_err() {
                     tracing::error!("the recorder is gone: an attempt was not recorded, its job comes back when its lease has passed");
                 }
-            });
+            }));
             self.places.insert(delivery.id(), id);
         }
         self.release(overdue).await;
@@ -212,8 +226,8 @@ impl Lane {
 
     async fn drain(mut self) {
         let deadline = Instant::now() + self.drain;
-        if let Ok(Some(Ok(Claimed { claim, result: Ok(batch) }))) = timeout_at(deadline, self.claiming.join_next()).await {
-            self.hold(claim, batch);
+        if let Ok(Some(Ok(Claimed { claim, result: Ok(Some((batch, span))) }))) = timeout_at(deadline, self.claiming.join_next()).await {
+            self.hold(claim, batch, &span);
         }
         let waiting = self.destinations.take_waiting(|_| true);
         let released = timeout_at(deadline, self.release(waiting)).await;

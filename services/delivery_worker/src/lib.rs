@@ -59,7 +59,7 @@ const TENANTS_KNOWN_MAX: u32 = 1000;
 /// was not enough. What was under way then comes back when its lease has passed.
 pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown: Shutdown) -> Result<(), Error> {
     settings.validate()?;
-    let http = Http::new(&settings, deps.clock.clone())?;
+    let http = Http::new(&settings, deps.clock.clone(), deps.telemetry.tracer())?;
     let metrics = Arc::new(Metrics::new(&deps.telemetry, |queue| settings.places(queue)));
     let _probes = Queue::ALL.map(|queue| {
         let count = move |store: pulse_store::SharedStore, now| async move { store.job_backlog(queue, now).await };
@@ -67,7 +67,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     });
     know_tenants(&deps, &metrics).await;
     let stop = shutdown.child();
-    let mut tasks = Tasks::new(stop.clone());
+    let mut tasks = Tasks::of(&deps.telemetry, stop.clone());
     start_work(&mut tasks, &deps, &settings, &http, &metrics, &stop);
     let (telemetry, drain) = (deps.telemetry.clone(), settings.drain);
     tasks.spawn("serving", async move { pulse_runtime::serve(listeners, &telemetry, axum::Router::new(), stop, drain).await });
@@ -79,11 +79,12 @@ fn start_work(tasks: &mut Tasks, deps: &Deps, settings: &Settings, http: &Http, 
     let batch = usize::try_from(settings.batch).unwrap_or(usize::MAX);
     let (finished, inbox) = mpsc::channel(batch);
     for queue in Queue::ALL {
-        let (http, clock, metrics) = (http.clone(), deps.clock.clone(), Arc::clone(metrics));
-        let deliverer = Deliverer { queue, http, clock, policy: settings.retry_policy(), metrics };
+        let (http, clock, spans, metrics) = (http.clone(), deps.clock.clone(), deps.spans.clone(), Arc::clone(metrics));
+        let deliverer = Deliverer { queue, http, clock, spans, policy: settings.retry_policy(), metrics };
         tasks.spawn_loop(queue.gauge_name(), Lane::new(deps, settings, deliverer, finished.clone()).run(stop.clone()));
     }
-    let recorder = Recorder { store: Arc::clone(&deps.store), clock: deps.clock.clone(), metrics: Arc::clone(metrics), batch };
+    let (store, clock, spans, metrics) = (Arc::clone(&deps.store), deps.clock.clone(), deps.spans.clone(), Arc::clone(metrics));
+    let recorder = Recorder { store, clock, spans, metrics, batch };
     tasks.spawn_loop("recording", recorder.run(inbox));
 }
 

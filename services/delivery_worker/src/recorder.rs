@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use pulse_domain::ids::TenantId;
 use pulse_domain::job::{JobState, Verdict};
-use pulse_runtime::{Chain, Clock};
+use pulse_domain::trace::TraceParent;
+use pulse_runtime::{Chain, Clock, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 
+/// The name of a batch's span, and of the call that writes it.
+const RECORD: &str = "record_attempts";
 /// The first wait after the store was not available; it doubles.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest one.
@@ -23,6 +26,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Recorder {
     pub(crate) store: SharedStore,
     pub(crate) clock: Clock,
+    pub(crate) spans: Spans,
     pub(crate) metrics: Arc<Metrics>,
     /// The most in one batch.
     pub(crate) batch: usize,
@@ -34,7 +38,9 @@ impl Recorder {
     pub(crate) async fn run(self, mut finished: mpsc::Receiver<AttemptRecord>) {
         let mut batch = Vec::with_capacity(self.batch);
         while finished.recv_many(&mut batch, self.batch).await > 0 {
-            self.flush(&batch).await;
+            let attempts = batch.iter().filter_map(|record| record.trace.as_ref());
+            let span = self.spans.tracer().span(RECORD).root().causes(attempts.map(TraceParent::as_str)).start();
+            span.in_scope(self.flush(&batch)).await;
             batch.clear();
         }
     }
@@ -66,7 +72,7 @@ impl Recorder {
     async fn record(&self, batch: &[AttemptRecord]) -> pulse_store::Result<()> {
         let mut backoff = BACKOFF_MIN;
         loop {
-            let writing = self.store.record_attempts(batch, self.clock.now());
+            let writing = self.spans.query(RECORD, batch.len(), self.store.record_attempts(batch, self.clock.now()));
             match self.metrics.record_attempts.run(writing).await {
                 Ok(summary) => {
                     self.count(batch, summary).await;

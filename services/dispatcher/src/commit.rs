@@ -9,6 +9,7 @@ use pulse_domain::integration::Queue;
 use pulse_domain::job::NewJob;
 use pulse_domain::message;
 use pulse_domain::route::{self, Route};
+use pulse_domain::trace::TraceParent;
 
 /// A batch's routes by tenant, so that an event is held against its own tenant's only.
 #[derive(Debug)]
@@ -57,14 +58,16 @@ pub(crate) struct Commit {
 
 impl Commit {
     /// Decides who hears of the event. Silence is not asked here: while an alert is silenced the store opens none of its kind and escalates
-    /// none, and that one was acknowledged or closed is told all the same, so that receivers that heard of it can clear it.
-    pub(crate) fn add(&mut self, event: &AlertEvent, routes: &RoutesByTenant<'_>, now: Timestamp) {
+    /// none, and that one was acknowledged or closed is told all the same, so that receivers that heard of it can clear it. The jobs go on in
+    /// `trace`. Says how many there are.
+    pub(crate) fn add(&mut self, event: &AlertEvent, trace: Option<&TraceParent>, routes: &RoutesByTenant<'_>, now: Timestamp) -> usize {
         self.events.push((event.alert.tenant_id.clone(), event.event_id));
         let selected = routes.of(event);
         if selected.is_empty() {
             self.outcomes.unrouted += 1;
-            return;
+            return 0;
         }
+        let count = selected.len();
         self.outcomes.routed += 1;
         let payload = message::of(event);
         self.jobs.extend(selected.into_iter().map(|(route, queue)| NewJob {
@@ -77,8 +80,9 @@ impl Commit {
             payload: payload.clone(),
             run_at: now,
             origin_at: event.origin_at,
-            trace: event.trace.clone(),
+            trace: trace.cloned(),
         }));
+        count
     }
 }
 
@@ -97,6 +101,10 @@ mod tests {
 
     fn tenant(name: &str) -> TenantId {
         TenantId::parse(name).unwrap()
+    }
+
+    fn trace() -> TraceParent {
+        TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap()
     }
 
     fn event(tenant_id: &str) -> AlertEvent {
@@ -145,7 +153,7 @@ mod tests {
         let routes = RoutesByTenant::new(routes);
         let mut commit = Commit::default();
         for event in events {
-            commit.add(event, &routes, now());
+            commit.add(event, Some(&trace()), &routes, now());
         }
         commit
     }
@@ -164,7 +172,7 @@ mod tests {
         assert_eq!(made, [(routes[2].0.route_id, Queue::Integration), (routes[1].0.route_id, Queue::Notification)]);
         for job in &commit.jobs {
             assert_eq!((job.event_id, job.run_at, job.origin_at), (event.event_id, now(), event.origin_at));
-            assert_eq!(job.payload, message::of(&event));
+            assert_eq!((&job.payload, job.trace.as_ref()), (&message::of(&event), Some(&trace())));
         }
         assert_eq!(commit.outcomes, Outcomes { routed: 1, unrouted: 0 });
     }

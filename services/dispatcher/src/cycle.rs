@@ -2,21 +2,31 @@
 
 use std::time::Duration;
 
+use pulse_domain::Timestamp;
+use pulse_domain::alert::AlertEvent;
 use pulse_domain::ids::LeaseId;
-use pulse_runtime::{Clock, Progress};
-use pulse_store::{Claim, Result, SharedStore};
+use pulse_runtime::spans::{self, Spans, number, trace_of};
+use pulse_runtime::{Clock, Progress, attribute};
+use pulse_store::{Claim, DispatchSummary, EventBatch, Result, SharedStore};
+use pulse_telemetry::Span;
+use pulse_telemetry::opentelemetry::KeyValue;
 
+use crate::QUEUE_NAME;
 use crate::commit::{Commit, RoutesByTenant};
 use crate::metrics::Metrics;
 
 /// A commit is closed once it holds this many jobs: events with many routes each must not make one endless transaction.
 const JOBS_PER_COMMIT: usize = 5_000;
 
+/// Of an event's span: how many jobs it made.
+const JOBS: &str = "pulse.dispatch.jobs";
+
 /// What a step needs.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) store: SharedStore,
     pub(crate) clock: Clock,
+    pub(crate) spans: Spans,
     pub(crate) metrics: Metrics,
     /// Events in one claim.
     pub(crate) batch: u32,
@@ -28,24 +38,61 @@ impl Dispatcher {
     /// jobs that were made already are not made again.
     pub(crate) async fn step(&self) -> Result<Progress> {
         let claim = Claim { now: self.clock.now(), limit: self.batch, lease: self.lease };
-        let batch = self.store.claim_events(claim).await?;
-        let routes = RoutesByTenant::new(&batch.routes);
-        let mut commit = Commit::default();
-        for event in &batch.events {
-            commit.add(event, &routes, claim.now);
-            if commit.jobs.len() >= JOBS_PER_COMMIT {
-                self.commit(batch.lease, std::mem::take(&mut commit)).await?;
-            }
+        let claiming = self.spans.claim(QUEUE_NAME, "claim_events");
+        let batch = claiming.run(self.store.claim_events(claim)).await?;
+        if batch.events.is_empty() {
+            return Ok(Progress::Idle);
         }
-        if !commit.events.is_empty() {
-            self.commit(batch.lease, commit).await?;
-        }
+        let span = claiming.received(batch.events.len(), batch.events.iter().filter_map(|event| event.trace.as_ref()));
+        span.run(self.dispatch(&batch, claim.now, &span), spans::describe).await?;
         let full = u32::try_from(batch.events.len()).is_ok_and(|claimed| claimed >= self.batch);
         Ok(if full { Progress::More } else { Progress::Idle })
     }
 
-    async fn commit(&self, lease: LeaseId, commit: Commit) -> Result<()> {
-        let done = self.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.clock.now()).await?;
+    async fn dispatch(&self, batch: &EventBatch, now: Timestamp, span: &Span) -> Result<()> {
+        let routes = RoutesByTenant::new(&batch.routes);
+        let mut commit = Commit::default();
+        let mut under_way = Vec::new();
+        for event in &batch.events {
+            let span = self.process(event, span);
+            let jobs = commit.add(event, trace_of(&span).as_ref(), &routes, now);
+            if span.is_recording() {
+                span.set(number(JOBS, jobs));
+            }
+            under_way.push(span);
+            if commit.jobs.len() >= JOBS_PER_COMMIT {
+                self.commit(batch.lease, std::mem::take(&mut commit), std::mem::take(&mut under_way)).await?;
+            }
+        }
+        if !commit.events.is_empty() {
+            self.commit(batch.lease, commit, under_way).await?;
+        }
+        Ok(())
+    }
+
+    /// The span of one event, which goes on in the event's trace and ends with its commit.
+    fn process(&self, event: &AlertEvent, batch: &Span) -> Span {
+        let span = self.spans.process(QUEUE_NAME, event.trace.as_ref(), batch).start();
+        if span.is_recording() {
+            span.set(KeyValue::new(attribute::MESSAGE_ID, event.event_id.to_string()));
+            span.set(KeyValue::new(attribute::TENANT_ID, event.alert.tenant_id.to_string()));
+            span.set(KeyValue::new(attribute::ALERT_ID, event.alert.alert_id.to_string()));
+            span.set(KeyValue::new(attribute::EVENT_KIND, event.kind.as_str()));
+        }
+        span
+    }
+
+    async fn commit(&self, lease: LeaseId, commit: Commit, under_way: Vec<Span>) -> Result<()> {
+        let call = self.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.clock.now());
+        let committed = self.spans.query("commit_dispatch", commit.events.len(), call).await;
+        if let Err(error) = &committed {
+            under_way.iter().for_each(|span| spans::fail(span, error));
+        }
+        self.count(&commit, committed?);
+        Ok(())
+    }
+
+    fn count(&self, commit: &Commit, done: DispatchSummary) {
         self.metrics.committed(commit.outcomes, done);
         if done.lost > 0 {
             tracing::warn!(
@@ -54,6 +101,5 @@ impl Dispatcher {
             );
         }
         tracing::debug!(dispatched = done.dispatched, jobs = done.jobs, "events dispatched");
-        Ok(())
     }
 }

@@ -34,7 +34,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     settings.validate()?;
     let shutdown = shutdown.child();
     let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.dispatch_backlog(now).await });
-    let mut tasks = Tasks::new(shutdown.clone());
+    let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     tasks.spawn("the admin server", {
         let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
         async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
@@ -56,6 +56,7 @@ async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
     let dispatcher = Arc::new(Dispatcher {
         store: Arc::clone(&deps.store),
         clock: deps.clock.clone(),
+        spans: deps.spans.clone(),
         metrics: Metrics::new(&deps.telemetry),
         batch: settings.batch,
         lease: settings.lease,

@@ -70,6 +70,9 @@ pub struct Job {
     pub origin_at: Option<Timestamp>,
     pub payload: serde_json::Value,
     pub trace: Option<TraceParent>,
+    /// The context of the latest attempt that was recorded, replayed or not: the next one names it.
+    #[serde(skip)]
+    pub attempt_trace: Option<TraceParent>,
     pub last_error: Option<String>,
 }
 

@@ -1,16 +1,19 @@
 //! One cycle: claim the devices that are due, judge them in memory, commit what that changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use pulse_domain::evaluation::{DeviceOutcome, DueDevice, JudgeClock, judge};
+use pulse_domain::Timestamp;
+use pulse_domain::evaluation::{DeviceOutcome, DueDevice, IngestProgress, JudgeClock, judge};
 use pulse_domain::ids::{LeaseId, TenantId};
-use pulse_runtime::{Clock, Deps, Progress};
-use pulse_store::{Claim, CommitSummary, SharedStore};
+use pulse_runtime::{Clock, Deps, Progress, Spans, spans};
+use pulse_store::{Claim, CommitSummary, DueBatch, SharedStore};
+use pulse_telemetry::Span;
 
-use crate::Settings;
+use crate::changes::ChangeSpans;
 use crate::metrics::Metrics;
 use crate::rules::{BatchRules, RuleCache};
+use crate::{QUEUE_NAME, Settings};
 
 /// An instance of ingest that has not reported for this long is gone; it reports about once a second.
 const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +28,7 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Evaluator {
     store: SharedStore,
     clock: Clock,
+    spans: Spans,
     settings: Settings,
     metrics: Metrics,
     rules: RuleCache,
@@ -42,8 +46,8 @@ struct Judged {
 
 impl Evaluator {
     pub(crate) fn new(deps: &Deps, settings: Settings, metrics: Metrics) -> Self {
-        let (store, clock) = (SharedStore::clone(&deps.store), deps.clock.clone());
-        Self { rules: RuleCache::new(SharedStore::clone(&store)), store, clock, settings, metrics }
+        let (store, clock, spans) = (SharedStore::clone(&deps.store), deps.clock.clone(), deps.spans.clone());
+        Self { rules: RuleCache::new(SharedStore::clone(&store), spans.clone()), store, clock, spans, settings, metrics }
     }
 
     /// Idempotent: what a cycle that failed had claimed is judged again once its lease has passed.
@@ -52,14 +56,31 @@ impl Evaluator {
         // Asked before the claim, so that whatever is durable by then is among the readings claimed.
         let ingest = self.store.ingest_progress(now, INGEST_ALIVE_WITHIN).await?;
         let claim = Claim { now, limit: self.settings.batch_size, lease: self.settings.lease };
-        let batch = self.store.claim_due_devices(claim, self.settings.readings_max).await?;
+        let claiming = self.spans.claim(QUEUE_NAME, "claim_due_devices");
+        let batch = claiming.run(self.store.claim_due_devices(claim, self.settings.readings_max)).await?;
         if batch.devices.is_empty() {
             return Ok(Progress::Idle);
         }
+        let causes = batch.devices.iter().flat_map(|device| &device.readings).filter_map(|reading| reading.trace.as_ref());
+        let span = claiming.received(batch.devices.len(), causes);
+        span.run(self.evaluate(batch, now, ingest, &span), spans::describe).await
+    }
+
+    async fn evaluate(
+        &self,
+        batch: DueBatch,
+        now: Timestamp,
+        ingest: Option<IngestProgress>,
+        span: &Span,
+    ) -> pulse_store::Result<Progress> {
         let rules = self.rules.of(&batch.rules).await?;
         let clock = JudgeClock { now, ingest, stale_after: self.settings.heartbeat_stale };
-        let judged = self.judge(&batch.devices, &rules, &clock).await;
-        let summary = self.commit(batch.lease, &judged.outcomes).await?;
+        let began = SystemTime::now();
+        let mut judged = self.judge(&batch.devices, &rules, &clock).await;
+        let changes = ChangeSpans::begin(&self.spans, span, began, &mut judged.outcomes);
+        let committed = self.commit(batch.lease, &judged.outcomes).await;
+        changes.end(committed.as_ref().map(|_| ()));
+        let summary = committed?;
         share(&judged.opened, summary.opened, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_created.add(count));
         share(&judged.closed, summary.closed, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_closed.add(count));
         self.metrics.leases_lost.add(summary.lost);
@@ -104,12 +125,17 @@ impl Evaluator {
     /// A commit whose answer was lost finds its leases given back and changes nothing.
     async fn commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
         for _ in 1..COMMIT_TRIES {
-            match self.store.commit_evaluation(lease, outcomes, self.clock.now()).await {
+            match self.try_commit(lease, outcomes).await {
                 Err(error) if error.is_transient() => tokio::time::sleep(COMMIT_PAUSE).await,
                 done => return done,
             }
         }
-        self.store.commit_evaluation(lease, outcomes, self.clock.now()).await
+        self.try_commit(lease, outcomes).await
+    }
+
+    async fn try_commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
+        let commit = self.store.commit_evaluation(lease, outcomes, self.clock.now());
+        self.spans.query("commit_evaluation", outcomes.len(), commit).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! and its state, alerts and events are one transaction. Any number of evaluators may run beside each other. The store's due index is the
 //! timer wheel: no cycle looks at a device that has nothing to be judged.
 
+mod changes;
 mod cycle;
 pub mod metrics;
 mod rules;
@@ -38,7 +39,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.evaluation_backlog(now).await });
     let metrics = Metrics::new(&deps.telemetry);
     bind_known_tenants(&deps, &metrics).await;
-    let mut tasks = Tasks::new(shutdown.clone());
+    let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     tasks.spawn("the admin server", {
         let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
         async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }

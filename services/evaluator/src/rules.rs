@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use pulse_domain::evaluation::RuleSet;
 use pulse_domain::ids::{RuleId, TenantId};
 use pulse_domain::rule::{InvalidRule, Rule};
-use pulse_runtime::Chain;
+use pulse_runtime::{Chain, Spans};
 use pulse_store::{RulesVersion, SharedStore};
 
 /// The most rules that are kept compiled, over all tenants, a tenant without any counting as one; those longest not needed go first.
@@ -35,16 +35,17 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct RuleCache {
     store: SharedStore,
+    spans: Spans,
     kept: Cache<TenantId, Kept>,
     /// Tenants whose rules could not be read, with the version that was logged.
     unreadable: Mutex<HashMap<TenantId, i64>>,
 }
 
 impl RuleCache {
-    pub(crate) fn new(store: SharedStore) -> Self {
+    pub(crate) fn new(store: SharedStore, spans: Spans) -> Self {
         let weigh = |_: &TenantId, kept: &Kept| u32::try_from(kept.rules.set.len()).unwrap_or(u32::MAX).max(1);
         let kept = Cache::builder().max_capacity(RULES_KEPT_MAX).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build();
-        Self { store, kept, unreadable: Mutex::default() }
+        Self { store, spans, kept, unreadable: Mutex::default() }
     }
 
     /// The rules at these versions or later: one statement for all that changed.
@@ -70,7 +71,7 @@ impl RuleCache {
 
     async fn renew(&self, changed: &[&RulesVersion], found: &mut BatchRules) -> pulse_store::Result<()> {
         let tenants: Vec<TenantId> = changed.iter().map(|current| current.tenant_id.clone()).collect();
-        match self.store.rules_of(&tenants).await {
+        match self.spans.query("rules_of", tenants.len(), self.store.rules_of(&tenants)).await {
             Ok(rules) => {
                 let mut by_tenant: HashMap<TenantId, Vec<Rule>> = HashMap::new();
                 for rule in rules {
@@ -90,7 +91,8 @@ impl RuleCache {
     /// Some tenant's rules cannot be read: the others' can.
     async fn renew_one_by_one(&self, changed: &[&RulesVersion], found: &mut BatchRules) -> pulse_store::Result<()> {
         for current in changed {
-            match self.store.rules_of(std::slice::from_ref(&current.tenant_id)).await {
+            let rules = self.store.rules_of(std::slice::from_ref(&current.tenant_id));
+            match self.spans.query("rules_of", 1, rules).await {
                 Ok(rules) => {
                     found.insert(current.tenant_id.clone(), self.compile(current, &rules).await);
                 }

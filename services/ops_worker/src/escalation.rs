@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::Alert;
 use pulse_domain::escalation::Policy;
 use pulse_domain::ids::{AlertId, TenantId};
+use pulse_runtime::spans::{self, Spans, trace_of};
 use pulse_runtime::{Clock, Deps, Progress};
 use pulse_store::{Result, SharedStore};
-use pulse_telemetry::BoundCounter;
+use pulse_telemetry::{BoundCounter, Span};
 
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
 
+const NAME: &str = "escalation";
 /// Alerts looked at in one step.
 const PAGE: u32 = 500;
 
@@ -25,6 +27,7 @@ const PAGE: u32 = 500;
 pub(crate) struct Escalation {
     store: SharedStore,
     clock: Clock,
+    spans: Spans,
     every: Duration,
     escalated: BoundCounter,
     /// The last alert of the page before; none: from the start.
@@ -36,29 +39,38 @@ impl Escalation {
         Self {
             store: SharedStore::clone(&deps.store),
             clock: deps.clock.clone(),
+            spans: deps.spans.clone(),
             every: settings.escalation_interval,
             escalated: metrics.escalated.clone(),
             after: Mutex::new(None),
         }
+    }
+
+    /// The events go on in this span's trace: no reading caused them.
+    async fn escalate(&self, due: &[(TenantId, AlertId, u32)], now: Timestamp, span: &Span) -> Result<()> {
+        let trace = trace_of(span);
+        let raised = self.spans.query("escalate", due.len(), self.store.escalate(due, now, trace.as_ref())).await?;
+        self.escalated.add(raised);
+        tracing::info!(alerts = raised, "alerts escalated");
+        Ok(())
     }
 }
 
 #[async_trait]
 impl SubWorker for Escalation {
     fn plan(&self) -> Plan {
-        Plan { name: "escalation", every: self.every, deadline: STORE_DEADLINE }
+        Plan { name: NAME, every: self.every, deadline: STORE_DEADLINE }
     }
 
     /// One page. After an error the walk begins anew, so that a page that cannot be read does not keep others from being looked at.
     async fn step(&self) -> Result<Progress> {
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), SystemTime::now());
         let after = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (alerts, policies) = self.store.escalation_candidates(now, after, PAGE).await?;
         let due = due(&alerts, &policies, now);
         if !due.is_empty() {
-            let raised = self.store.escalate(&due, now).await?;
-            self.escalated.add(raised);
-            tracing::info!(alerts = raised, "alerts escalated");
+            let span = self.spans.chore(NAME, "escalation_candidates", began);
+            span.run(self.escalate(&due, now, &span), spans::describe).await?;
         }
         if u32::try_from(alerts.len()).is_ok_and(|found| found < PAGE) {
             return Ok(Progress::Idle);

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::{Alert, AlertChange, Cause, Fingerprint};
 use pulse_domain::ids::{SiteId, TenantId};
+use pulse_runtime::spans::{self, Spans, current_trace};
 use pulse_runtime::{Clock, Deps, Error, Progress};
 use pulse_store::{Result, SharedStore};
 
@@ -24,6 +25,7 @@ use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
 use crate::{SYSTEM_TENANT, WatchTarget};
 
+const NAME: &str = "health_monitor";
 /// The site of SYSTEM_HEALTH alerts.
 const SYSTEM_SITE: &str = "pulse";
 
@@ -31,6 +33,7 @@ const SYSTEM_SITE: &str = "pulse";
 pub(crate) struct HealthMonitor {
     store: SharedStore,
     clock: Clock,
+    spans: Spans,
     every: Duration,
     checker: Checker,
     targets: Vec<Target>,
@@ -49,7 +52,7 @@ struct Target {
 
 impl HealthMonitor {
     pub(crate) fn new(deps: &Deps, settings: &Settings) -> std::result::Result<Self, Error> {
-        let named = |error: pulse_domain::ids::InvalidName| Error::Task { what: "health_monitor", source: Box::new(error) };
+        let named = |error: pulse_domain::ids::InvalidName| Error::Task { what: NAME, source: Box::new(error) };
         let target = |watch: &WatchTarget| Target {
             watch: watch.clone(),
             fingerprint: Fingerprint::system_health(watch.name().as_str()),
@@ -59,8 +62,9 @@ impl HealthMonitor {
         Ok(Self {
             store: SharedStore::clone(&deps.store),
             clock: deps.clock.clone(),
+            spans: deps.spans.clone(),
             every: settings.health_interval,
-            checker: Checker::new(settings.health_timeout).map_err(|source| Error::Task { what: "health_monitor", source })?,
+            checker: Checker::new(settings.health_timeout, deps.telemetry.tracer()).map_err(|source| Error::Task { what: NAME, source })?,
             targets: settings.watch.iter().map(target).collect(),
             tenant_id: TenantId::parse(SYSTEM_TENANT).map_err(named)?,
             site_id: SiteId::parse(SYSTEM_SITE).map_err(named)?,
@@ -74,9 +78,11 @@ impl HealthMonitor {
         if verdict == Verdict::Undecided {
             return Ok(());
         }
-        let open = self.store.open_alert(&self.tenant_id, &target.fingerprint).await?;
+        let open = self.spans.query("open_alert", 1, self.store.open_alert(&self.tenant_id, &target.fingerprint)).await?;
         let Some(change) = self.change(target, verdict, open.as_ref(), now) else { return Ok(()) };
-        let done = self.store.apply_alert_changes(&self.tenant_id, &[change], now).await?;
+        let change = [change];
+        let call = self.store.apply_alert_changes(&self.tenant_id, &change, now);
+        let done = self.spans.query("apply_alert_changes", change.len(), call).await?;
         self.alerts.opened.add(done.opened);
         self.alerts.closed.add(done.closed);
         let service = target.watch.name();
@@ -89,11 +95,12 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// What has to change, given what is open. That nothing opens while somebody has silenced it is the store's to see to.
+    /// What has to change, in the trace of this step, given what is open. That nothing opens while somebody has silenced it is the store's to see to.
     fn change(&self, target: &Target, verdict: Verdict, open: Option<&Alert>, now: Timestamp) -> Option<AlertChange> {
+        let cause = || Cause { origin_at: None, trace: current_trace() };
         let (error, since) = match (verdict, open) {
             (Verdict::Down { error, since }, _) => (error, since),
-            (Verdict::Up, Some(alert)) => return Some(AlertChange::Close { alert_id: alert.alert_id, at: now, cause: Cause::default() }),
+            (Verdict::Up, Some(alert)) => return Some(AlertChange::Close { alert_id: alert.alert_id, at: now, cause: cause() }),
             (Verdict::Up, None) | (Verdict::Undecided, _) => return None,
         };
         let finding = Finding { watch: &target.watch, error, since };
@@ -101,7 +108,7 @@ impl HealthMonitor {
             Some(alert) => finding.update(alert, now),
             None => {
                 let alert = finding.alert(self.tenant_id.clone(), self.site_id.clone(), target.fingerprint.clone(), now);
-                Some(AlertChange::Open { alert: Box::new(alert), cause: Cause::default() })
+                Some(AlertChange::Open { alert: Box::new(alert), cause: cause() })
             }
         }
     }
@@ -110,12 +117,22 @@ impl HealthMonitor {
 #[async_trait]
 impl SubWorker for HealthMonitor {
     fn plan(&self) -> Plan {
-        Plan { name: "health_monitor", every: self.every, deadline: self.checker.timeout() + STORE_DEADLINE }
+        Plan { name: NAME, every: self.every, deadline: self.checker.timeout() + STORE_DEADLINE }
     }
 
-    /// Checks every service at once, then settles each by itself: what fails for one does not keep the others from being heard of.
     async fn step(&self) -> Result<Progress> {
-        let checks = self.targets.iter().map(|target| self.checker.check(target.watch.url()));
+        if self.targets.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        let span = self.spans.tracer().span(NAME).root().start();
+        span.run(self.check_all(), spans::describe).await
+    }
+}
+
+impl HealthMonitor {
+    /// Checks every service at once, then settles each by itself: what fails for one does not keep the others from being heard of.
+    async fn check_all(&self) -> Result<Progress> {
+        let checks = self.targets.iter().map(|target| self.checker.check(&target.watch));
         let results = futures::future::join_all(checks).await;
         let now = self.clock.now();
         let mut verdicts = Vec::with_capacity(self.targets.len());

@@ -1,23 +1,26 @@
 //! jobs_expiry: a job whose worker died goes on, and what was finished long ago goes away.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
-use pulse_runtime::{Clock, Deps, Progress};
+use pulse_runtime::{Clock, Deps, Progress, Spans};
 use pulse_store::{Result, SharedStore};
 use pulse_telemetry::BoundCounter;
 
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
+use crate::sub_worker::{self, Plan, STORE_DEADLINE, SubWorker};
+
+const NAME: &str = "jobs_expiry";
 
 /// Brings jobs back at its own pace, and removes finished work at retention's.
 #[derive(Debug)]
 pub(crate) struct JobsExpiry {
     store: SharedStore,
     clock: Clock,
+    spans: Spans,
     every: Duration,
     attempts_max: u32,
     keep_finished: Duration,
@@ -35,6 +38,7 @@ impl JobsExpiry {
         Self {
             store: SharedStore::clone(&deps.store),
             clock: deps.clock.clone(),
+            spans: deps.spans.clone(),
             every: settings.expiry_interval,
             attempts_max: settings.attempts_max,
             keep_finished: settings.keep_finished,
@@ -49,10 +53,13 @@ impl JobsExpiry {
 
     /// Whether there is more to bring back.
     async fn expire_leases(&self, now: Timestamp) -> Result<bool> {
+        let began = SystemTime::now();
         let expired = self.store.expire_job_leases(now, self.attempts_max, self.step_rows).await?;
         self.leases_expired.add(expired.rows);
         if expired.rows > 0 {
-            tracing::warn!(jobs = expired.rows, "jobs were not finished within their lease: a delivery worker died or hangs");
+            let log =
+                async { tracing::warn!(jobs = expired.rows, "jobs were not finished within their lease: a delivery worker died or hangs") };
+            sub_worker::with_rows(self.spans.chore(NAME, "expire_job_leases", began), expired.rows).in_scope(log).await;
         }
         Ok(expired.more)
     }
@@ -63,8 +70,12 @@ impl JobsExpiry {
         if next.is_some_and(|next| next > now) {
             return Ok(false);
         }
+        let began = SystemTime::now();
         let purged = self.store.purge_finished(now - self.keep_finished, self.step_rows).await?;
         self.finished_purged.add(purged.rows);
+        if purged.rows > 0 {
+            drop(sub_worker::with_rows(self.spans.chore(NAME, "purge_finished", began), purged.rows));
+        }
         if !purged.more {
             *self.next_purge_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + self.purge_every);
         }
@@ -75,7 +86,7 @@ impl JobsExpiry {
 #[async_trait]
 impl SubWorker for JobsExpiry {
     fn plan(&self) -> Plan {
-        Plan { name: "jobs_expiry", every: self.every, deadline: STORE_DEADLINE }
+        Plan { name: NAME, every: self.every, deadline: STORE_DEADLINE }
     }
 
     async fn step(&self) -> Result<Progress> {

@@ -44,7 +44,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     settings.validate()?;
     let shutdown = shutdown.child();
     let workers = sub_workers(&deps, &settings)?;
-    let mut tasks = Tasks::new(shutdown.clone());
+    let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     tasks.spawn("the admin server", {
         let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
         async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }

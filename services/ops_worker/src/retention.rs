@@ -1,21 +1,24 @@
 //! retention: readings are kept for a time, then go, in steps that leave the database to others in between.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use pulse_runtime::{Clock, Deps, Progress};
+use pulse_runtime::{Clock, Deps, Progress, Spans};
 use pulse_store::{Result, SharedStore};
 use pulse_telemetry::BoundCounter;
 
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
+use crate::sub_worker::{self, Plan, STORE_DEADLINE, SubWorker};
+
+const NAME: &str = "retention";
 
 /// Removes old readings.
 #[derive(Debug)]
 pub(crate) struct Retention {
     store: SharedStore,
     clock: Clock,
+    spans: Spans,
     every: Duration,
     keep: Duration,
     step_rows: u32,
@@ -28,6 +31,7 @@ impl Retention {
         Self {
             store: SharedStore::clone(&deps.store),
             clock: deps.clock.clone(),
+            spans: deps.spans.clone(),
             every: settings.retention_interval,
             keep: settings.keep_readings,
             step_rows: settings.step_rows,
@@ -40,12 +44,16 @@ impl Retention {
 #[async_trait]
 impl SubWorker for Retention {
     fn plan(&self) -> Plan {
-        Plan { name: "retention", every: self.every, deadline: STORE_DEADLINE }
+        Plan { name: NAME, every: self.every, deadline: STORE_DEADLINE }
     }
 
     async fn step(&self) -> Result<Progress> {
+        let began = SystemTime::now();
         let purged = self.store.purge_readings(self.clock.now() - self.keep, self.step_rows).await?;
         self.purged.add(purged.rows);
+        if purged.rows > 0 {
+            drop(sub_worker::with_rows(self.spans.chore(NAME, "purge_readings", began), purged.rows));
+        }
         Ok(if purged.more { Progress::MoreAfter(self.step_pause) } else { Progress::Idle })
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pulse_runtime::{CyclePlan, Deps, Progress, Shutdown, run_cycle};
 use pulse_store::Result;
+use pulse_telemetry::Span;
+use pulse_telemetry::opentelemetry::KeyValue;
 
 /// The longest a step on the store may take; bounded steps take milliseconds.
 pub(crate) const STORE_DEADLINE: Duration = Duration::from_secs(30);
@@ -28,6 +30,17 @@ pub(crate) trait SubWorker: Send + Sync + 'static {
 
     /// One bounded step. Idempotent: after an error it is run again.
     async fn step(&self) -> Result<Progress>;
+}
+
+/// Of a chore's span: how many rows it changed or removed.
+const ROWS: &str = "pulse.ops.rows";
+
+/// Says on a chore's span how much it did.
+pub(crate) fn with_rows(span: Span, rows: u64) -> Span {
+    if span.is_recording() {
+        span.set(KeyValue::new(ROWS, i64::try_from(rows).unwrap_or(i64::MAX)));
+    }
+    span
 }
 
 /// Steps until shutdown.

@@ -98,11 +98,14 @@ pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &Telemet
 /// The service's future: it runs until shutdown.
 pub(crate) fn start(service: Service, deps: Deps, settings: &ServiceSettings, listeners: Listeners, shutdown: Shutdown) -> Running {
     let settings = settings.clone();
+    let telemetry = deps.telemetry.clone();
     match service {
-        Service::UiApi => Box::pin(pulse_ui_api::run(deps, settings.ui_api, listeners, shutdown)),
-        Service::Evaluator => Box::pin(pulse_evaluator::run(deps, settings.evaluator, listeners, shutdown)),
-        Service::Dispatcher => Box::pin(pulse_dispatcher::run(deps, settings.dispatcher, listeners, shutdown)),
-        Service::DeliveryWorker => Box::pin(pulse_delivery_worker::run(deps, settings.delivery_worker, listeners, shutdown)),
-        Service::OpsWorker => Box::pin(pulse_ops_worker::run(deps, settings.ops_worker, listeners, shutdown)),
+        Service::UiApi => Box::pin(telemetry.scope(pulse_ui_api::run(deps, settings.ui_api, listeners, shutdown))),
+        Service::Evaluator => Box::pin(telemetry.scope(pulse_evaluator::run(deps, settings.evaluator, listeners, shutdown))),
+        Service::Dispatcher => Box::pin(telemetry.scope(pulse_dispatcher::run(deps, settings.dispatcher, listeners, shutdown))),
+        Service::DeliveryWorker => {
+            Box::pin(telemetry.scope(pulse_delivery_worker::run(deps, settings.delivery_worker, listeners, shutdown)))
+        }
+        Service::OpsWorker => Box::pin(telemetry.scope(pulse_ops_worker::run(deps, settings.ops_worker, listeners, shutdown))),
     }
 }

@@ -8,14 +8,15 @@ use pulse_domain::Timestamp;
 use pulse_store::{Backlog, SharedStore};
 use pulse_telemetry::{PoolProbe, QueueProbe, QueueSample, Telemetry};
 
-use crate::Clock;
+use crate::{Clock, Spans};
 
-/// A service's own store, telemetry and clock.
+/// A service's own store, telemetry, clock and spans.
 #[derive(Debug, Clone)]
 pub struct Deps {
     pub store: SharedStore,
     pub telemetry: Telemetry,
     pub clock: Clock,
+    pub spans: Spans,
 }
 
 impl Deps {
@@ -31,7 +32,8 @@ impl Deps {
             let database = Arc::clone(&database);
             async move { database.ping().await.map_err(|error| error.to_string()) }
         });
-        Self { store, telemetry, clock }
+        let spans = Spans::new(telemetry.tracer(), &*store);
+        Self { store, telemetry, clock, spans }
     }
 
     /// Samples the true depth of a queue and the age of its oldest entry from the store, on a task of its own until the probe is dropped.

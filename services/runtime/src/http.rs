@@ -52,16 +52,16 @@ pub async fn bind(service: &'static str, address: SocketAddr) -> Result<TcpListe
 pub async fn serve(listeners: Listeners, telemetry: &Telemetry, api: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
     let admin = telemetry.router();
     match listeners.admin {
-        None => serve_one(listeners.public, api.merge(admin), shutdown, drain).await,
+        None => serve_one(listeners.public, telemetry, api.merge(admin), shutdown, drain).await,
         Some(listener) => {
-            let public = serve_one(listeners.public, api, shutdown.clone(), drain);
-            let (public, admin) = tokio::join!(public, serve_one(listener, admin, shutdown, drain));
+            let public = serve_one(listeners.public, telemetry, api, shutdown.clone(), drain);
+            let (public, admin) = tokio::join!(public, serve_one(listener, telemetry, admin, shutdown, drain));
             public.and(admin)
         }
     }
 }
 
-async fn serve_one(listener: TcpListener, router: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
+async fn serve_one(listener: TcpListener, telemetry: &Telemetry, router: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
     let router = router
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_TIMEOUT))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
@@ -70,7 +70,7 @@ async fn serve_one(listener: TcpListener, router: Router, shutdown: Shutdown, dr
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         tokio::select! {
-            (stream, place) = accept(&listener, &room) => serve_connection(stream, place, router.clone(), &connections),
+            (stream, place) = accept(&listener, &room) => serve_connection(telemetry, stream, place, router.clone(), &connections),
             () = shutdown.triggered() => break,
         }
     }
@@ -93,7 +93,13 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Op
     }
 }
 
-fn serve_connection(stream: TcpStream, place: Option<OwnedSemaphorePermit>, router: Router, connections: &GracefulShutdown) {
+fn serve_connection(
+    telemetry: &Telemetry,
+    stream: TcpStream,
+    place: Option<OwnedSemaphorePermit>,
+    router: Router,
+    connections: &GracefulShutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection cannot be set to send at once");
     }
@@ -101,10 +107,10 @@ fn serve_connection(stream: TcpStream, place: Option<OwnedSemaphorePermit>, rout
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(TokioIo::new(stream), service);
     let connection = connections.watch(connection);
-    tokio::spawn(async move {
+    tokio::spawn(telemetry.scope(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection ended early");
         }
         drop(place);
-    });
+    }));
 }

@@ -4,6 +4,7 @@
 //! Nothing here is global: `main` makes a [`Shutdown`] and one [`Deps`] per service and hands them down, so that five services share one
 //! process and tests run side by side.
 
+pub mod attribute;
 mod clock;
 mod cycle;
 mod deps;
@@ -13,6 +14,7 @@ pub mod logging;
 mod settings;
 mod shutdown;
 pub mod signals;
+pub mod spans;
 mod tasks;
 
 pub use clock::{Clock, ManualClock};
@@ -22,4 +24,5 @@ pub use error::{BindError, Chain, Error};
 pub use http::{Listeners, bind, serve};
 pub use settings::{ServerSettings, parse_duration};
 pub use shutdown::Shutdown;
+pub use spans::Spans;
 pub use tasks::Tasks;

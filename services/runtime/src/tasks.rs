@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use pulse_telemetry::Telemetry;
 use tokio::task::JoinSet;
 
 use crate::{Error, Shutdown};
@@ -12,12 +13,19 @@ use crate::{Error, Shutdown};
 pub struct Tasks {
     set: JoinSet<(&'static str, Result<(), Error>)>,
     shutdown: Shutdown,
+    /// Whose tasks they are; none: of the process.
+    telemetry: Option<Telemetry>,
 }
 
 impl Tasks {
     /// None yet. `shutdown` is triggered for all when one of them fails.
     pub fn new(shutdown: Shutdown) -> Self {
-        Self { set: JoinSet::new(), shutdown }
+        Self { set: JoinSet::new(), shutdown, telemetry: None }
+    }
+
+    /// Those of one service: what they log is the service's.
+    pub fn of(telemetry: &Telemetry, shutdown: Shutdown) -> Self {
+        Self { telemetry: Some(telemetry.clone()), ..Self::new(shutdown) }
     }
 
     /// Starts a task that can fail.
@@ -25,7 +33,11 @@ impl Tasks {
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        self.set.spawn(async move { (name, task.await) });
+        let named = async move { (name, task.await) };
+        match &self.telemetry {
+            Some(telemetry) => self.set.spawn(telemetry.scope(named)),
+            None => self.set.spawn(named),
+        };
     }
 
     /// Starts a task that only ends at shutdown.
@@ -33,9 +45,9 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.set.spawn(async move {
+        self.spawn(name, async move {
             task.await;
-            (name, Ok(()))
+            Ok(())
         });
     }
 

@@ -261,6 +261,7 @@ impl Bench {
                         detail: None,
                     },
                     verdict: Verdict::Delivered,
+                    trace: None,
                 })
                 .collect();
             assert_eq!(self.store.record_attempts(&records, self.now).await.unwrap().lost, 0);

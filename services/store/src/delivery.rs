@@ -5,6 +5,7 @@ use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
 use pulse_domain::integration::{Integration, Queue};
 use pulse_domain::job::{Attempt, Job, JobState, Verdict};
+use pulse_domain::trace::TraceParent;
 
 use crate::{Backlog, Claim, Page, PageRequest, Result};
 
@@ -31,6 +32,8 @@ pub struct AttemptRecord {
     pub lease: LeaseId,
     pub attempt: Attempt,
     pub verdict: Verdict,
+    /// The attempt's own context, which the job remembers until its next one; none: it remembers the one before.
+    pub trace: Option<TraceParent>,
 }
 
 /// What recording did.
@@ -60,7 +63,7 @@ pub trait DeliveryStore {
     /// Gives claimed jobs back unattempted: due as before, the attempt not counted.
     async fn release_jobs(&self, lease: LeaseId, jobs: &[(TenantId, JobId)]) -> Result<u64>;
 
-    /// Logs attempts and finishes their jobs, each guarded by its own lease.
+    /// Logs attempts and finishes their jobs, each guarded by its own lease. A job remembers the context of its latest attempt, past replays.
     async fn record_attempts(&self, records: &[AttemptRecord], now: Timestamp) -> Result<RecordSummary>;
 
     async fn job(&self, tenant_id: &TenantId, job_id: JobId) -> Result<Option<Job>>;

@@ -28,6 +28,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The name of the variant: a closed set, for what counts or finds failures by kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Conflict { .. } => "conflict",
+            Self::Missing { .. } => "missing",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))

@@ -54,6 +54,9 @@ pub type SharedStore = Arc<dyn Store>;
 /// The database behind the store, as an operator sees it.
 #[async_trait]
 pub trait Database: Debug + Send + Sync + 'static {
+    /// The database's product, by its name in the OpenTelemetry conventions (`db.system.name`).
+    fn product(&self) -> &'static str;
+
     /// Asks the database for a sign of life.
     async fn ping(&self) -> Result<()>;
 

@@ -5,6 +5,7 @@ use pulse_domain::Timestamp;
 use pulse_domain::alert::Alert;
 use pulse_domain::escalation::Policy;
 use pulse_domain::ids::{AlertId, TenantId};
+use pulse_domain::trace::TraceParent;
 
 use crate::Result;
 
@@ -22,9 +23,9 @@ pub trait OpsStore {
     /// `limit` alerts after `after`, in the order of their ids.
     async fn escalation_candidates(&self, now: Timestamp, after: Option<AlertId>, limit: u32) -> Result<(Vec<Alert>, Vec<Policy>)>;
 
-    /// Raises alerts to a level: severity one step up, which later judgements keep, event ESCALATED, each once: an alert that is no longer open or has reached the level
-    /// stays as it is. Says how many were raised.
-    async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp) -> Result<u64>;
+    /// Raises alerts to a level: severity one step up, which later judgements keep, event ESCALATED in this trace, each once: an alert that
+    /// is no longer open or has reached the level stays as it is. Says how many were raised.
+    async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp, trace: Option<&TraceParent>) -> Result<u64>;
 
     /// Jobs whose lease has passed are pending again, or dead when they have had `attempts_max` attempts.
     async fn expire_job_leases(&self, now: Timestamp, attempts_max: u32, limit: u32) -> Result<Purged>;

@@ -140,6 +140,10 @@ pub struct SqliteStore {
 
 #[async_trait]
 impl Database for SqliteStore {
+    fn product(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&self.readers).await?;
         Ok(())

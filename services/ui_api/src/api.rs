@@ -17,12 +17,10 @@ mod tokens;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
-use http::HeaderMap;
 use pulse_domain::alert::Cause;
-use pulse_domain::trace::TraceParent;
 use pulse_runtime::Clock;
+use pulse_runtime::spans::current_trace;
 use pulse_store::SharedStore;
-use pulse_telemetry::propagation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as paths;
 
@@ -77,8 +75,7 @@ pub(crate) fn router(api: &Arc<Api>) -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().nest("/api/v1", of_operators).nest("/api/v1/tenants/{tenant_id}", of_tenant)
 }
 
-/// What a request by hand brings about, in its trace.
-fn cause(headers: &HeaderMap) -> Cause {
-    let trace = propagation::extract(headers).unwrap_or_else(propagation::new_root);
-    Cause { origin_at: None, trace: TraceParent::parse(&trace).ok() }
+/// What the request that is being served brings about, in its trace.
+fn cause() -> Cause {
+    Cause { origin_at: None, trace: current_trace() }
 }

@@ -15,12 +15,9 @@ mod writer;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use pulse_domain::ids::DeviceKey;
 use pulse_domain::reading::RejectReason;
-use pulse_domain::trace::TraceParent;
 use pulse_runtime::{Deps, Shutdown, Tasks};
-use pulse_telemetry::propagation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -81,6 +78,7 @@ pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>) -> (
     let write_loop = WriteLoop {
         queue: Arc::clone(&queue),
         store: Arc::clone(&deps.store),
+        spans: deps.spans.clone(),
         metrics: Arc::clone(metrics),
         gap: Arc::clone(&gap),
         activity: deps.telemetry.readiness().activity("ingest_writer", BEAT_DEADLINE),
@@ -130,11 +128,6 @@ impl Ingest {
 /// The routes of both doors.
 pub(crate) fn router() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(single::telemetry)).routes(routes!(single::heartbeat)).routes(routes!(batch::batch))
-}
-
-/// The trace that a request belongs to; one of its own when it names none.
-fn trace(headers: &HeaderMap) -> Option<TraceParent> {
-    TraceParent::parse(&propagation::extract(headers).unwrap_or_else(propagation::new_root)).ok()
 }
 
 /// What is said of a body that could not be read.

@@ -19,6 +19,7 @@ mod page;
 mod problem;
 mod router;
 mod settings;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let router = router::router(&deps, &settings, &metrics, &ingest);
     // A child, so that a task that fails ends this service and no other.
     let shutdown = shutdown.child();
-    let mut tasks = Tasks::new(shutdown.clone());
+    let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     let closing = background.spawn(&mut tasks);
     tasks.spawn_loop("the count of the fleet", fleet::refresh(deps.store, metrics, ingest, shutdown.clone()));
     tasks.spawn("HTTP", async move {

@@ -5,7 +5,7 @@ mod ingest;
 
 use pulse_telemetry::{BoundCounter, Definition, Operation, Snapshot, Telemetry};
 
-pub(crate) use http::{HttpMetrics, measure};
+pub(crate) use http::{HttpMetrics, OTHER_METHOD, UnderWay, method_label};
 pub(crate) use ingest::{IngestMetrics, TenantMeter};
 
 const INGEST_MESSAGES: Definition = Definition::counter(

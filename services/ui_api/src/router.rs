@@ -13,8 +13,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{self, Api};
 use crate::ingest::{self, Ingest};
-use crate::metrics::{HttpMetrics, Metrics, measure};
+use crate::metrics::{HttpMetrics, Metrics};
 use crate::settings::Settings;
+use crate::watch::{Watch, watch};
 use crate::{linger, openapi, problem};
 
 const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -38,7 +39,7 @@ pub(crate) fn router(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>, i
     let (routes, document) = api::router(&api).with_state(api).merge(doors).split_for_parts();
     let document = openapi::complete(document);
     let templates = document.paths.paths.keys().cloned().chain([DOCUMENT_PATH.to_owned(), "/".to_owned()]);
-    let http = HttpMetrics::new(&deps.telemetry, templates, &EXPECTED);
+    let watching = Watch { metrics: HttpMetrics::new(&deps.telemetry, templates, &EXPECTED), tracer: deps.telemetry.tracer() };
     let document = document.to_json().map(Bytes::from).ok();
     routes
         .route("/", get(start))
@@ -47,7 +48,7 @@ pub(crate) fn router(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>, i
         .method_not_allowed_fallback(problem::no_method)
         .layer(map_request(async |request| linger::linger(request)))
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(http, measure))
+        .layer(from_fn_with_state(Arc::new(watching), watch))
 }
 
 fn serve_document(document: Option<Bytes>) -> Response {

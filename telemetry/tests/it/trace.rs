@@ -93,7 +93,7 @@ async fn work_that_fails_or_is_dropped_ends_its_span_in_an_error() {
     let telemetry = keeping();
     let run = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8, &'static str>>>>| {
         let span = telemetry.tracer().span("work").start();
-        async move { span.run(work, |_| "broken").await }
+        async move { span.run(work, |error| ("broken", (*error).to_owned())).await }
     };
     assert_eq!(run(Box::pin(async { Ok(1) })).await, Ok(1));
     assert_eq!(run(Box::pin(async { Err("it broke") })).await, Err("it broke"));

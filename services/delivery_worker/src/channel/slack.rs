@@ -28,7 +28,7 @@ impl Channel for Slack<'_> {
         let url = parse_url(self.url)?;
         let secrets = [url.path(), self.url].map(str::to_owned).into();
         let body = to_bytes(&render(&message.job.payload));
-        self.http.post(Post { url, headers: message.headers()?, body, secrets }).await
+        self.http.post(Post { url, headers: message.headers()?, body, secrets, resends: message.resends() }).await
     }
 }
 

@@ -43,7 +43,7 @@ impl Webhook<'_> {
             headers.insert(WEBHOOK_SIGNATURE, sign(secret, &message.id(), timestamp, &body)?);
         }
         let secrets = self.headers.values().cloned().chain(self.signing_secret.map(str::to_owned)).collect();
-        Ok(Post { url: parse_url(self.url)?, headers, body, secrets })
+        Ok(Post { url: parse_url(self.url)?, headers, body, secrets, resends: message.resends() })
     }
 }
 

@@ -22,7 +22,7 @@ async fn each_change_of_an_alert_is_told_by_a_job_of_its_own_and_silence_does_no
     world.open(vec![alert]).await;
     let now = world.clock.now();
     for level in [1, 2] {
-        assert_eq!(world.store.escalate(&[(tenant.clone(), id, level)], now).await.unwrap(), 1);
+        assert_eq!(world.store.escalate(&[(tenant.clone(), id, level)], now, None).await.unwrap(), 1);
     }
     world.store.silence_alert(&tenant, id, now + Duration::from_secs(3_600)).await.unwrap();
     world.store.acknowledge_alert(&tenant, id, "ada", now, &Cause::default()).await.unwrap();

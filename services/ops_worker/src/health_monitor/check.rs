@@ -3,9 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulse_runtime::{attribute, spans};
+use pulse_telemetry::opentelemetry::KeyValue;
+use pulse_telemetry::{Span, Tracer};
 use reqwest::Client;
 use reqwest::redirect::Policy;
-use url::Url;
+
+use crate::WatchTarget;
+
+/// Of a check's span: which service was asked.
+const TARGET: &str = "pulse.ops.target";
 
 type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,12 +48,13 @@ impl CheckError {
 #[derive(Debug)]
 pub(crate) struct Checker {
     client: Client,
+    tracer: Tracer,
     timeout: Duration,
 }
 
 impl Checker {
     /// No proxy and no redirect: the service itself is to answer. TLS through ring, with the roots of the web.
-    pub(crate) fn new(timeout: Duration) -> Result<Self, BuildError> {
+    pub(crate) fn new(timeout: Duration, tracer: Tracer) -> Result<Self, BuildError> {
         let mut roots = rustls::RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -60,7 +68,7 @@ impl Checker {
             .timeout(timeout)
             .user_agent(concat!("pulse-ops-worker/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, timeout })
+        Ok(Self { client, tracer, timeout })
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -68,16 +76,30 @@ impl Checker {
     }
 
     /// Asks once. The body is not read: the status says it all.
-    pub(crate) async fn check(&self, url: &Url) -> Result<(), CheckError> {
-        match self.client.get(url.clone()).send().await {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(CheckError::Status(answer.status().as_u16())),
-            Err(error) if error.is_timeout() => Err(CheckError::Timeout(self.timeout)),
-            Err(error) if error.is_connect() => Err(CheckError::Connect),
-            Err(error) => {
-                tracing::debug!(error = %error.without_url(), "a health check could not be read");
-                Err(CheckError::Other)
-            }
+    pub(crate) async fn check(&self, target: &WatchTarget) -> Result<(), CheckError> {
+        let span = spans::request(&self.tracer, "GET", target.url());
+        if span.is_recording() {
+            span.set(KeyValue::new(TARGET, target.name().to_string()));
         }
+        span.run(self.get(target, &span), |error| (CheckError::LABELS[error.label_index()], error.to_string())).await
+    }
+
+    async fn get(&self, target: &WatchTarget, span: &Span) -> Result<(), CheckError> {
+        let answer = self.client.get(target.url().clone()).header("traceparent", span.traceparent()).send().await;
+        let answer = answer.map_err(|error| self.no_answer(error))?;
+        let status = answer.status();
+        span.set(KeyValue::new(attribute::HTTP_STATUS, i64::from(status.as_u16())));
+        if status.is_success() { Ok(()) } else { Err(CheckError::Status(status.as_u16())) }
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> CheckError {
+        if error.is_timeout() {
+            return CheckError::Timeout(self.timeout);
+        }
+        if error.is_connect() {
+            return CheckError::Connect;
+        }
+        tracing::debug!(error = %error.without_url(), "a health check could not be read");
+        CheckError::Other
     }
 }

@@ -122,6 +122,7 @@ async fn finished_jobs_are_kept_for_their_time_and_unfinished_ones_for_good() {
             detail: None,
         },
         verdict: Verdict::Delivered,
+        trace: None,
     };
     let records: Vec<AttemptRecord> = delivered.iter().map(record).collect();
     assert_eq!(world.store.record_attempts(&records, world.now()).await.unwrap().recorded, 20);

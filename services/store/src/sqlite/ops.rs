@@ -7,6 +7,7 @@ use pulse_domain::Timestamp;
 use pulse_domain::alert::Alert;
 use pulse_domain::escalation::Policy;
 use pulse_domain::ids::{AlertId, EventId, TenantId};
+use pulse_domain::trace::TraceParent;
 use sqlx::sqlite::SqliteQueryResult;
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ ORDER BY a.alert_id LIMIT ?3";
 pub(super) const ESCALATE: &str = "
 UPDATE alerts SET
     escalation_level = e.value ->> 2, severity = min(5, severity + 1), raised = raised + 1, updated_at = ?2,
-    event_id = unhex(e.value ->> 3, '-'), event_kind = 'ESCALATED', event_at = ?2, event_origin_at = NULL, event_trace = NULL
+    event_id = unhex(e.value ->> 3, '-'), event_kind = 'ESCALATED', event_at = ?2, event_origin_at = NULL, event_trace = ?3
 FROM jsonb_each(?1) e
 WHERE alerts.tenant_id = e.value ->> 0 AND alerts.alert_id = unhex(e.value ->> 1, '-') AND alerts.status = 'OPEN'
     AND alerts.escalation_level < e.value ->> 2 AND (alerts.silenced_until IS NULL OR alerts.silenced_until <= ?2)";
@@ -100,13 +101,14 @@ impl OpsStore for SqliteStore {
         Ok((alerts, policies))
     }
 
-    async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp) -> Result<u64> {
+    async fn escalate(&self, alerts: &[(TenantId, AlertId, u32)], now: Timestamp, trace: Option<&TraceParent>) -> Result<u64> {
         let arguments: Vec<(&TenantId, AlertId, u32, EventId)> =
             alerts.iter().map(|(tenant_id, alert_id, level)| (tenant_id, *alert_id, *level, EventId::generate())).collect();
         let arguments = to_json(&arguments)?;
         let raised = {
             let mut writer = self.writer().await?;
-            sqlx::query(ESCALATE).bind(arguments).bind(micros(now)).execute(writer.connection()).await?.rows_affected()
+            let trace = trace.map(TraceParent::as_str);
+            sqlx::query(ESCALATE).bind(arguments).bind(micros(now)).bind(trace).execute(writer.connection()).await?.rows_affected()
         };
         if raised > 0 {
             self.signal(Topic::Events);

@@ -8,6 +8,7 @@ use pulse_domain::ids::{JobId, TenantId};
 use pulse_domain::integration::Queue;
 use pulse_domain::job::{Attempt, ErrorKind, JobState, NewJob, Verdict};
 use pulse_domain::route::Route;
+use pulse_domain::trace::TraceParent;
 use pulse_store::{AttemptRecord, Backlog, Claim, ClaimedJob, Cursor, Error, JobBatch, JobFilter, PageRequest, RecordSummary, Topic};
 
 use crate::contract;
@@ -59,7 +60,7 @@ fn record(batch: &JobBatch, ClaimedJob { job, .. }: &ClaimedJob, verdict: Verdic
         http_status: Some(if failed { 503 } else { 204 }),
         detail: failed.then(|| "service unavailable".to_owned()),
     };
-    AttemptRecord { tenant_id: job.tenant_id.clone(), lease: batch.lease, attempt, verdict }
+    AttemptRecord { tenant_id: job.tenant_id.clone(), lease: batch.lease, attempt, verdict, trace: None }
 }
 
 contract!(jobs_are_claimed_by_run_at_with_where_they_go, |db| {
@@ -209,6 +210,28 @@ contract!(a_dead_job_is_replayed_and_no_other, |db| {
     assert_eq!(log, [(1, Some(ErrorKind::Server)), (1, None)]);
     assert!(!db.replay_job(&t, job_id, at(7)).await.unwrap().unwrap().1);
     assert_eq!(db.replay_job(&t, JobId::generate(), at(7)).await.unwrap(), None);
+});
+
+contract!(a_job_remembers_the_context_of_its_latest_attempt_past_retries_and_replays, |db| {
+    let (t, _, job_id) = with_one_job(&db).await;
+    let span = |n: u32| Some(TraceParent::parse(&format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{n:016x}-01")).unwrap());
+    let first = claim_all(&db, at(2)).await;
+    assert_eq!(first.jobs[0].job.attempt_trace, None);
+    let retry = AttemptRecord { trace: span(1), ..record(&first, &first.jobs[0], Verdict::Retry { run_at: at(5) }) };
+    db.record_attempts(&[retry], at(3)).await.unwrap();
+    let second = claim_all(&db, at(5)).await;
+    assert_eq!((&second.jobs[0].job.attempt_trace, &second.jobs[0].job.trace), (&span(1), &Some(trace())));
+    let stale = AttemptRecord { lease: first.lease, trace: span(9), ..record(&second, &second.jobs[0], Verdict::Delivered) };
+    assert_eq!(db.record_attempts(&[stale], at(6)).await.unwrap().lost, 1);
+    let dead = AttemptRecord { trace: span(2), ..record(&second, &second.jobs[0], Verdict::Dead) };
+    db.record_attempts(&[dead], at(6)).await.unwrap();
+    let (replayed, _) = db.replay_job(&t, job_id, at(7)).await.unwrap().unwrap();
+    assert_eq!(replayed.attempt_trace, span(2));
+    let third = claim_all(&db, at(8)).await;
+    assert_eq!(third.jobs[0].job.attempt_trace, span(2));
+    // One that was not traced leaves the latest that was.
+    db.record_attempts(&[record(&third, &third.jobs[0], Verdict::Delivered)], at(9)).await.unwrap();
+    assert_eq!(db.job(&t, job_id).await.unwrap().unwrap().attempt_trace, span(2));
 });
 
 contract!(jobs_are_listed_newest_first_by_what_is_asked, |db| {

@@ -98,7 +98,7 @@ contract!(every_kind_of_event_makes_its_own_job, |db| {
     let route = db.with_route(&t).await;
     let opened = alert(&t, "d1", at(1));
     db.with_alert(&opened).await;
-    db.escalate(&[(t.clone(), opened.alert_id, 1)], at(2)).await.unwrap();
+    db.escalate(&[(t.clone(), opened.alert_id, 1)], at(2), None).await.unwrap();
     db.acknowledge_alert(&t, opened.alert_id, "ann", at(3), &Cause::default()).await.unwrap();
     db.close_alert(&t, opened.alert_id, at(4), &Cause::default()).await.unwrap();
     let batch = db.claim_events(claim(at(5))).await.unwrap();

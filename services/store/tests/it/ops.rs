@@ -49,7 +49,7 @@ contract!(alerts_are_candidates_once_a_level_is_due, |db| {
     let (rest, _) = db.escalation_candidates(at(60), Some(first[0].alert_id), 1).await.unwrap();
     assert_eq!([ids(&first), ids(&rest)].concat(), ids(&alerts));
 
-    assert_eq!(db.escalate(&[(t1.clone(), opened[0].alert_id, 1)], at(61)).await.unwrap(), 1);
+    assert_eq!(db.escalate(&[(t1.clone(), opened[0].alert_id, 1)], at(61), None).await.unwrap(), 1);
     let (alerts, _) = db.escalation_candidates(at(61), None, 10).await.unwrap();
     assert_eq!(ids(&alerts), [opened[3].alert_id], "the level it has reached is no longer due");
     let (alerts, _) = db.escalation_candidates(at(300), None, 10).await.unwrap();
@@ -68,16 +68,16 @@ contract!(an_alert_is_raised_to_a_level_once, |db| {
     }
     db.close_alert(&t, done.alert_id, at(1), &Cause::default()).await.unwrap();
     let level = |alert: &Alert, level| (t.clone(), alert.alert_id, level);
-    assert_eq!(db.escalate(&[level(&mid, 2), level(&top, 1), level(&done, 1)], at(5)).await.unwrap(), 2);
-    assert_eq!(db.escalate(&[level(&mid, 2), level(&mid, 1), level(&top, 1)], at(6)).await.unwrap(), 0);
-    assert_eq!(db.escalate(&[], at(6)).await.unwrap(), 0);
+    assert_eq!(db.escalate(&[level(&mid, 2), level(&top, 1), level(&done, 1)], at(5), Some(&trace())).await.unwrap(), 2);
+    assert_eq!(db.escalate(&[level(&mid, 2), level(&mid, 1), level(&top, 1)], at(6), None).await.unwrap(), 0);
+    assert_eq!(db.escalate(&[], at(6), None).await.unwrap(), 0);
 
     let raised = db.alert(&t, mid.alert_id).await.unwrap().unwrap();
     assert_eq!((raised.severity.get(), raised.escalation_level, raised.updated_at), (4, 2, at(5)));
     assert_eq!(db.alert(&t, top.alert_id).await.unwrap().unwrap().severity, Severity::MAX);
     let events = db.alert_events(&t, mid.alert_id).await.unwrap();
     assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::Open, EventKind::Escalated]);
-    assert_eq!((events[1].at, &events[1].alert, events[1].origin_at), (at(5), &raised, None));
+    assert_eq!((events[1].at, &events[1].alert, events[1].origin_at, events[1].trace.clone()), (at(5), &raised, None, Some(trace())));
 
     // A judgement that repeats the alert does not take the escalation back.
     db.append_readings(&[reading(&key(&t, "d1"), at(7))]).await.unwrap();
@@ -118,6 +118,7 @@ async fn deliver(db: &Db, t: &TenantId, route: &pulse_domain::route::Route, now:
                 detail: None,
             },
             verdict: Verdict::Delivered,
+            trace: None,
         })
         .collect();
     db.record_attempts(&records, at(now)).await.unwrap();

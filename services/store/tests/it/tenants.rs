@@ -92,7 +92,7 @@ contract!(nobody_changes_what_another_has, |db| {
     assert_eq!(db.close_alert(t, id, at(9), &Cause::default()).await.unwrap(), None);
     assert_eq!(db.silence_alert(t, id, at(99)).await.unwrap(), None);
     assert_eq!(db.apply_alert_changes(t, &[close(&theirs.alert, at(9))], at(9)).await.unwrap(), CommitSummary::default());
-    assert_eq!(db.escalate(&[(t.clone(), id, 1)], at(9)).await.unwrap(), 0);
+    assert_eq!(db.escalate(&[(t.clone(), id, 1)], at(9), None).await.unwrap(), 0);
 
     // The same device name, rule name and fingerprint in one tenant do nothing to the other's.
     assert!(db.update_device(t, &DeviceSpec { lifecycle: pulse_domain::device::Lifecycle::Revoked, ..spec("d1") }, at(9)).await.unwrap());
@@ -138,7 +138,7 @@ contract!(jobs_and_events_are_apart, |db| {
     assert_eq!(db.release_jobs(claimed.lease, &[(t.clone(), their_job)]).await.unwrap(), 0);
     let attempt =
         Attempt { job_id: their_job, attempt: 1, started_at: at(10), finished_at: at(11), error: None, http_status: None, detail: None };
-    let record = AttemptRecord { tenant_id: t.clone(), lease: claimed.lease, attempt, verdict: Verdict::Dead };
+    let record = AttemptRecord { tenant_id: t.clone(), lease: claimed.lease, attempt, verdict: Verdict::Dead, trace: None };
     assert_eq!(db.record_attempts(&[record], at(11)).await.unwrap(), RecordSummary { recorded: 0, lost: 1 });
     assert_eq!(db.attempts(&theirs.tenant_id, their_job).await.unwrap(), []);
     assert_eq!(db.job(&theirs.tenant_id, their_job).await.unwrap().unwrap().state, JobState::Leased);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::HeaderMap;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::{Alert, AlertEvent, AlertStatus};
 use pulse_domain::ids::AlertId;
@@ -72,9 +71,8 @@ pub(super) async fn acknowledge(
     State(api): State<Arc<Api>>,
     scope: Scope,
     Ids(path): Ids<AlertPath>,
-    headers: HeaderMap,
 ) -> Result<axum::Json<Alert>, Problem> {
-    let (by, now, cause) = (scope.caller.name(), api.clock.now(), super::cause(&headers));
+    let (by, now, cause) = (scope.caller.name(), api.clock.now(), super::cause());
     let alert = api.store.acknowledge_alert(&scope.tenant_id, path.alert_id, by, now, &cause).await?.ok_or_else(no_alert)?;
     if alert.status == AlertStatus::Closed {
         return Err(Problem::new(Kind::Conflict, "the alert is closed: only an open one can be acknowledged"));
@@ -85,13 +83,8 @@ pub(super) async fn acknowledge(
 /// Closes an alert; closing it again changes nothing
 #[utoipa::path(post, path = "/alerts/{alert_id}/close", tag = "alerts", operation_id = "close_alert",
     responses((status = 200, body = schema::Alert)))]
-pub(super) async fn close(
-    State(api): State<Arc<Api>>,
-    scope: Scope,
-    Ids(path): Ids<AlertPath>,
-    headers: HeaderMap,
-) -> Result<axum::Json<Alert>, Problem> {
-    let closed = api.store.close_alert(&scope.tenant_id, path.alert_id, api.clock.now(), &super::cause(&headers)).await?;
+pub(super) async fn close(State(api): State<Arc<Api>>, scope: Scope, Ids(path): Ids<AlertPath>) -> Result<axum::Json<Alert>, Problem> {
+    let closed = api.store.close_alert(&scope.tenant_id, path.alert_id, api.clock.now(), &super::cause()).await?;
     closed.map(axum::Json).ok_or_else(no_alert)
 }
 

@@ -9,6 +9,7 @@ use axum::{Json, http::StatusCode};
 use pulse_domain::ids::DeviceKey;
 use pulse_domain::reading::RejectReason;
 use pulse_domain::trace::TraceParent;
+use pulse_runtime::spans::current_trace;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -60,10 +61,9 @@ pub(crate) async fn batch(State(ingest): State<Arc<Ingest>>, request: Request) -
 }
 
 async fn take(ingest: &Ingest, request: Request) -> Result<Summary, Problem> {
-    let (parts, body) = request.into_parts();
-    let trace = super::trace(&parts.headers);
+    let trace = current_trace();
     let max_bytes = ingest.body_max_bytes;
-    let body = body::read(body, max_bytes).await.map_err(|error| super::unread(error, max_bytes));
+    let body = body::read(request.into_body(), max_bytes).await.map_err(|error| super::unread(error, max_bytes));
     let body = body.inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let batch = read(&body, ingest.batch_max).inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let count = batch.messages.len();

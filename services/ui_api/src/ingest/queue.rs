@@ -209,6 +209,11 @@ impl Group {
         self.requests.len()
     }
 
+    /// The context of each request that has one.
+    pub(crate) fn traces(&self) -> impl Iterator<Item = &TraceParent> {
+        self.requests.iter().filter_map(|(readings, _)| self.readings.get(readings.start)?.trace.as_ref())
+    }
+
     /// The readings of some of the requests.
     pub(crate) fn readings_of(&self, requests: &Range<usize>) -> &[NewReading] {
         &self.readings[self.span(requests)]

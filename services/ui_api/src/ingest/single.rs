@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestPartsExt as _};
 use http::StatusCode;
 use pulse_domain::reading::{ReadingKind, RejectReason};
+use pulse_runtime::spans::current_trace;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -91,8 +92,7 @@ async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<D
         None => ingest.load(vec![admission::key(named)?]).await?.pop().flatten(),
     };
     let device = admission::admit(known, token, &ingest.limits)?;
-    let trace = super::trace(&parts.headers);
     let max_bytes = ingest.body_max_bytes;
     let body = body::read(body, max_bytes).await.map_err(|error| super::unread(error, max_bytes).of(&device))?;
-    admission::draft(device, kind, &body, trace)
+    admission::draft(device, kind, &body, current_trace())
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_domain::reading::{NewReading, RejectReason};
-use pulse_runtime::{Chain, Clock};
+use pulse_domain::trace::TraceParent;
+use pulse_runtime::{Chain, Clock, Spans};
 use pulse_store::SharedStore;
 use pulse_telemetry::Activity;
 
@@ -17,6 +18,8 @@ use super::progress::Gap;
 use super::queue::{Draft, Group, Queue, Refused, WriteError};
 use crate::metrics::Metrics;
 
+/// The name of a group's span, in a trace of its own: its requests are many.
+const SPAN: &str = "ingest_write";
 /// The longest one write may take; the store then has all of it or nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often an idle writer shows that it lives.
@@ -63,6 +66,7 @@ impl Writer {
 pub(crate) struct WriteLoop {
     pub(crate) queue: Arc<Queue>,
     pub(crate) store: SharedStore,
+    pub(crate) spans: Spans,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gap: Arc<Gap>,
     pub(crate) activity: Activity,
@@ -77,7 +81,10 @@ impl WriteLoop {
         loop {
             self.activity.beat();
             match self.queue.take(self.group_max) {
-                Some(group) => self.write(group, &mut failing).await,
+                Some(group) => {
+                    let span = self.spans.tracer().span(SPAN).root().causes(group.traces().map(TraceParent::as_str)).start();
+                    span.in_scope(self.write(group, &mut failing)).await;
+                }
                 None if self.queue.is_closed() => break,
                 None => {
                     // Either way the queue is looked at again.
@@ -111,8 +118,9 @@ impl WriteLoop {
     }
 
     async fn append(&self, readings: &[NewReading]) -> pulse_store::Result<()> {
+        let append = self.spans.query("append_readings", readings.len(), self.store.append_readings(readings));
         let write = async {
-            let timed = tokio::time::timeout(WRITE_TIMEOUT, self.store.append_readings(readings)).await;
+            let timed = tokio::time::timeout(WRITE_TIMEOUT, append).await;
             timed.unwrap_or_else(|elapsed| Err(pulse_store::Error::Unavailable(Box::new(elapsed))))
         };
         self.metrics.ingest_write.run(write).await

@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::Method;
+use axum::extract::{MatchedPath, Request};
+use http::{Method, StatusCode};
 use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Histogram, Telemetry};
 
 use super::{HTTP_DURATION, HTTP_REQUESTS};
@@ -16,7 +14,7 @@ use super::{HTTP_DURATION, HTTP_REQUESTS};
 /// The template of requests that no route knows.
 const UNMATCHED: &str = "unmatched";
 /// The label of methods that HTTP does not know.
-const OTHER_METHOD: &str = "_OTHER";
+pub(crate) const OTHER_METHOD: &str = "_OTHER";
 /// What is counted when there was no answer: the client left, or the request was cut.
 const STATUS_CUT: u16 = 499;
 
@@ -77,7 +75,7 @@ impl HttpMetrics {
 }
 
 /// The name of a method that HTTP knows, or one name for all others.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -93,12 +91,30 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// A request under way; counted when it is dropped, whether it was answered or not.
-struct UnderWay {
+pub(crate) struct UnderWay {
     metrics: Arc<HttpMetrics>,
     method: &'static str,
     template: Option<MatchedPath>,
     began: Instant,
     status: u16,
+}
+
+impl UnderWay {
+    /// It begins.
+    pub(crate) fn new(metrics: &Arc<HttpMetrics>, request: &Request) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            method: method_label(request.method()),
+            template: request.extensions().get::<MatchedPath>().cloned(),
+            began: Instant::now(),
+            status: STATUS_CUT,
+        }
+    }
+
+    /// It was answered.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
 }
 
 impl Drop for UnderWay {
@@ -110,18 +126,4 @@ impl Drop for UnderWay {
             bound.duration.record(seconds);
         });
     }
-}
-
-/// The middleware that measures.
-pub(crate) async fn measure(State(metrics): State<Arc<HttpMetrics>>, request: Request, next: Next) -> Response {
-    let mut under_way = UnderWay {
-        metrics,
-        method: method_label(request.method()),
-        template: request.extensions().get::<MatchedPath>().cloned(),
-        began: Instant::now(),
-        status: STATUS_CUT,
-    };
-    let response = next.run(request).await;
-    under_way.status = response.status().as_u16();
-    response
 }

@@ -195,6 +195,7 @@ async fn what_pulse_makes_is_described_as_it_is() {
         origin_at: None,
         payload: json!({}),
         trace: None,
+        attempt_trace: None,
         last_error: None,
     };
     holds(&document, "Job", &job);

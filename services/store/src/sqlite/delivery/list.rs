@@ -70,6 +70,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         origin_at: fields.time_option("origin_at")?,
         payload: fields.json("payload")?,
         trace: fields.text_option("trace")?,
+        attempt_trace: fields.text_option("attempt_trace")?,
         last_error: fields.get("last_error")?,
     })
 }

@@ -3,6 +3,7 @@
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{JobId, LeaseId, TenantId};
 use pulse_domain::job::{ErrorKind, JobState, Verdict};
+use pulse_domain::trace::TraceParent;
 use serde::Serialize;
 
 use crate::sqlite::SqliteStore;
@@ -24,6 +25,7 @@ struct RecordArgument<'a> {
     /// None: as it was.
     run_at: Option<i64>,
     last_error: Option<&'a str>,
+    trace: Option<&'a TraceParent>,
 }
 
 impl<'a> From<&'a AttemptRecord> for RecordArgument<'a> {
@@ -48,6 +50,7 @@ impl<'a> From<&'a AttemptRecord> for RecordArgument<'a> {
             state: state.as_str(),
             run_at,
             last_error: error.map(|kind| attempt.detail.as_deref().unwrap_or(kind)),
+            trace: record.trace.as_ref(),
         }
     }
 }
@@ -68,6 +71,7 @@ UPDATE jobs SET
     run_at = coalesce(a.value ->> 'run_at', run_at),
     finished_at = CASE WHEN a.value ->> 'state' = 'PENDING' THEN NULL ELSE ?2 END,
     last_error = a.value ->> 'last_error',
+    attempt_trace = coalesce(a.value ->> 'trace', attempt_trace),
     lease_id = NULL,
     lease_until = NULL
 FROM jsonb_each(?1) a

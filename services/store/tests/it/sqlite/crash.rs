@@ -67,7 +67,7 @@ async fn deliver(store: &SharedStore, now: Timestamp) -> usize {
         .map(|claimed| {
             let (job_id, attempt) = (claimed.job.job_id, claimed.job.attempts);
             let attempt = Attempt { job_id, attempt, started_at: now, finished_at: now, error: None, http_status: Some(200), detail: None };
-            AttemptRecord { tenant_id: t1(), lease: batch.lease, attempt, verdict: Verdict::Delivered }
+            AttemptRecord { tenant_id: t1(), lease: batch.lease, attempt, verdict: Verdict::Delivered, trace: None }
         })
         .collect();
     store.record_attempts(&records, now).await.unwrap();

@@ -1,7 +1,7 @@
 //! Opening: what is made, what is refused, and what the refusal says.
 
 use pulse_store::sqlite::{OpenError, PoolSettings, Sqlite};
-use pulse_store::{Database as _, RegistryStore as _};
+use pulse_store::{Database as _, DeliveryStore as _, RegistryStore as _};
 
 use super::raw;
 use crate::fixture::*;
@@ -98,6 +98,26 @@ async fn another_programs_database_is_left_alone() {
     let mut connection = raw(&path).await;
     assert_eq!(super::number(&mut connection, "SELECT count(*) FROM sqlite_schema").await, 1);
     assert_eq!(super::number(&mut connection, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'delete'").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_brought_to_this_one_with_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pulse.db");
+    Sqlite::open(&path).await.unwrap();
+    let mut connection = raw(&path).await;
+    for back in [
+        "ALTER TABLE jobs DROP COLUMN attempt_trace",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+        "INSERT INTO tenants (tenant_id, name, created_at) VALUES ('t1', 'T', 0)",
+        "INSERT INTO jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, run_at, created_at, payload)
+         VALUES ('t1', randomblob(16), randomblob(16), randomblob(16), randomblob(16), 'integration', 0, 0, '{}')",
+    ] {
+        sqlx::query(back).execute(&mut connection).await.unwrap();
+    }
+    let store = Sqlite::open(&path).await.unwrap().pool(PoolSettings::default()).await.unwrap();
+    let jobs = store.jobs(&tenant("t1"), &pulse_store::JobFilter::default(), &all()).await.unwrap().items;
+    assert_eq!(jobs.iter().map(|job| &job.attempt_trace).collect::<Vec<_>>(), [&None]);
 }
 
 #[tokio::test]
