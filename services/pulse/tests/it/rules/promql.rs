@@ -8,7 +8,7 @@ use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
 use pulse_domain::job::ErrorKind;
 use pulse_telemetry::Kind;
 
-use super::{Rule, alerts, repository, rules};
+use super::{Rule, RuleFile, alerts, files, read, repository, rules};
 use crate::collector_config::OWN_METRICS;
 use crate::docs::SOURCES;
 
@@ -116,15 +116,20 @@ fn check_selector(selector: &VectorSelector, range: Option<Duration>, known: &BT
     }
 }
 
+/// The selector that an expression is, of an instant or of a range.
+fn selector(expr: &Expr) -> Option<&VectorSelector> {
+    match expr {
+        Expr::VectorSelector(selector) => Some(selector),
+        Expr::MatrixSelector(matrix) => Some(&matrix.vs),
+        _ => None,
+    }
+}
+
 /// The labels that series under an expression may have.
 fn labels_under(expr: &Expr, known: &BTreeMap<String, Known>) -> BTreeSet<String> {
     let mut under = BTreeSet::new();
     walk(expr, &mut |expr| {
-        let selector = match expr {
-            Expr::VectorSelector(selector) => selector,
-            Expr::MatrixSelector(matrix) => &matrix.vs,
-            _ => return,
-        };
+        let Some(selector) = selector(expr) else { return };
         under.extend(names(selector, known).into_iter().filter_map(|name| known.get(name)).flat_map(|series| series.labels.clone()));
     });
     under
@@ -209,6 +214,21 @@ fn a_recordings_name_begins_with_the_labels_that_it_keeps() {
         assert_eq!(kept.remove("transport"), metric.starts_with("pulse_"), "{name}: what services send is told apart by transport");
         let mut words: BTreeSet<String> = kept.iter().flat_map(|label| label.split('_').map(str::to_owned)).collect();
         assert!(level.split('_').all(|word| words.remove(word)) && words.is_empty(), "{name} keeps {kept:?}");
+    }
+}
+
+/// Groups are evaluated side by side, the rules of one in their order: what another group records may be there or not yet.
+#[test]
+fn a_rule_reads_only_what_its_own_group_has_recorded_before_it() {
+    for group in files("rules").iter().flat_map(|file| read::<RuleFile>(file).groups) {
+        let mut recorded = BTreeSet::new();
+        for rule in group.rules {
+            walk(&parse(&rule.expr).unwrap(), &mut |expr| {
+                let name = selector(expr).and_then(|selector| selector.name.as_deref()).filter(|name| name.contains(':'));
+                assert!(name.is_none_or(|name| recorded.contains(name)), "{name:?} in {}", rule.expr);
+            });
+            recorded.extend(rule.record);
+        }
     }
 }
 
