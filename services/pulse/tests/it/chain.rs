@@ -59,7 +59,14 @@ fn chain(spans: &[Span]) -> Result<Vec<String>, String> {
     if !second.links.contains(&(TRACE_ID.to_owned(), first.span_id.clone())) {
         return Err(format!("the retry is not linked to the attempt before it: {second:?}"));
     }
-    [first, second].iter().map(|attempt| Ok(only(&spans, "delivery_worker", "POST", &attempt.span_id)?.span_id.clone())).collect()
+    let mut requests = Vec::new();
+    for (attempt, status) in [(first, "503"), (second, "200")] {
+        let request = only(&spans, "delivery_worker", "POST", &attempt.span_id)?;
+        assert_eq!(request.attributes.get("http.response.status_code").map(String::as_str), Some(status), "{request:?}");
+        assert_eq!(request.attributes["server.address"], "127.0.0.1");
+        requests.push(request.span_id.clone());
+    }
+    Ok(requests)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
