@@ -10,7 +10,8 @@ use crate::panel::{Kind, Limits, Panel};
 const HEIGHT: f64 = 180.0;
 /// A character of a mark's name.
 const CHARACTER: f64 = 6.4;
-const RIGHT: f64 = 12.0;
+/// Room for half of the last time.
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 20.0;
 
