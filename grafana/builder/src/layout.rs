@@ -49,7 +49,7 @@ pub fn place(board: &Board) -> Vec<PlacedRow<'_>> {
 fn height(panel: &Panel) -> u16 {
     match panel.kind {
         Kind::Stat => 4,
-        Kind::Lines | Kind::Stack | Kind::Heat | Kind::Table { .. } => 8,
+        Kind::Lines | Kind::Stack | Kind::Heat | Kind::Table { .. } => 9,
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     fn panels_share_their_line() {
         assert_eq!(places(0, 1), [(0, 1, 24)]);
         assert_eq!(places(0, 3), [(0, 1, 8), (8, 1, 8), (16, 1, 8)]);
-        assert_eq!(places(0, 4), [(0, 1, 12), (12, 1, 12), (0, 9, 12), (12, 9, 12)]);
+        assert_eq!(places(0, 4), [(0, 1, 12), (12, 1, 12), (0, 10, 12), (12, 10, 12)]);
         assert_eq!(places(5, 0), [(0, 1, 5), (5, 1, 5), (10, 1, 5), (15, 1, 5), (20, 1, 4)]);
         assert_eq!(places(1, 2), [(0, 1, 24), (0, 5, 12), (12, 5, 12)]);
     }

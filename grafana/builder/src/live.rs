@@ -66,6 +66,8 @@ pub struct Finding {
 pub enum Problem {
     /// It was answered with no value, and a healthy system has one.
     Empty,
+    /// A series has no such label, which its name in the legend needs.
+    Unnamed(String),
     /// It was not answered.
     Failed(String),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("no data"),
+            Self::Unnamed(label) => write!(f, "no label {label}"),
             Self::Failed(why) => f.write_str(why),
         }
     }
@@ -123,11 +126,15 @@ pub struct Answer {
 
 impl Answer {
     pub(crate) fn problem(&self, query: &Query) -> Option<Problem> {
-        match &self.series {
-            Err(error) => Some(Problem::failed(error)),
-            Ok(series) if query.may_be_empty.is_none() && !series.iter().any(Series::has_value) => Some(Problem::Empty),
-            Ok(_) => None,
+        let series = match &self.series {
+            Err(error) => return Some(Problem::failed(error)),
+            Ok(series) => series,
+        };
+        if query.may_be_empty.is_none() && !series.iter().any(Series::has_value) {
+            return Some(Problem::Empty);
         }
+        let missing = query.legend_labels().find(|label| series.iter().any(|one| !one.labels.contains_key(*label)));
+        missing.map(|label| Problem::Unnamed(label.to_owned()))
     }
 }
 

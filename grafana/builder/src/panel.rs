@@ -60,6 +60,13 @@ pub struct Query {
     pub is_limit: bool,
 }
 
+impl Query {
+    /// The labels that the legend names.
+    pub fn legend_labels(&self) -> impl Iterator<Item = &str> {
+        self.legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(label, _)| label.trim())
+    }
+}
+
 /// From where on a value is worth a look, and from where on it is bad.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limits {

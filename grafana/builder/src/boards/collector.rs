@@ -10,6 +10,8 @@ pub const UID: &str = "pulse-collector";
 /// The collector counts each signal's items under names of their own.
 struct Signal {
     items: &'static str,
+    /// Why a healthy system may push none.
+    may_be_none: Option<&'static str>,
     accepted: &'static str,
     refused: &'static str,
     failed: &'static str,
@@ -21,6 +23,7 @@ struct Signal {
 const SIGNALS: [Signal; 3] = [
     Signal {
         items: "metric points",
+        may_be_none: None,
         accepted: "otelcol_receiver_accepted_metric_points",
         refused: "otelcol_receiver_refused_metric_points",
         failed: "otelcol_receiver_failed_metric_points",
@@ -30,6 +33,7 @@ const SIGNALS: [Signal; 3] = [
     },
     Signal {
         items: "spans",
+        may_be_none: None,
         accepted: "otelcol_receiver_accepted_spans",
         refused: "otelcol_receiver_refused_spans",
         failed: "otelcol_receiver_failed_spans",
@@ -39,6 +43,7 @@ const SIGNALS: [Signal; 3] = [
     },
     Signal {
         items: "log records",
+        may_be_none: Some("a system that is well logs next to nothing"),
         accepted: "otelcol_receiver_accepted_log_records",
         refused: "otelcol_receiver_refused_log_records",
         failed: "otelcol_receiver_failed_log_records",
@@ -64,19 +69,28 @@ pub fn board() -> Board {
     .row("Has it what it needs?", [cpu(), memory()])
 }
 
-/// One query a signal, by receiver.
-fn received(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
-    SIGNALS
-        .iter()
-        .fold(panel, |panel, signal| panel.ask(sum_by(&["receiver"], rate(counter(signal))), format!("{{{{receiver}}}}: {}", signal.items)))
+/// One query a signal.
+fn each(panel: Panel, name: &str, query: impl Fn(&Signal) -> Expr) -> Panel {
+    SIGNALS.iter().fold(panel, |panel, signal| {
+        let legend = format!("{name}{}", signal.items);
+        match signal.may_be_none {
+            None => panel.ask(query(signal), legend),
+            Some(reason) => panel.ask_if_any(query(signal), legend, reason),
+        }
+    })
 }
 
-/// One query a signal, by exporter. The collector shows a failure's counter only from the first failure on: it is 0 where something was sent.
+fn received(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
+    each(panel, "{{receiver}}: ", |signal| sum_by(&["receiver"], rate(counter(signal))))
+}
+
+fn sent_of(signal: &Signal) -> Expr {
+    sum_by(&["exporter"], rate(signal.sent))
+}
+
+/// The collector shows a failure's counter only from the first failure on: until then it is 0 where something was sent.
 fn failures(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
-    SIGNALS.iter().fold(panel, |panel, signal| {
-        let sent = sum_by(&["exporter"], rate(signal.sent));
-        panel.ask(sum_by(&["exporter"], rate(counter(signal))).or(sent * 0.0), format!("{{{{exporter}}}}: {}", signal.items))
-    })
+    each(panel, "{{exporter}}: ", |signal| sum_by(&["exporter"], rate(counter(signal))).or(sent_of(signal) * 0.0))
 }
 
 fn uptime() -> Panel {
@@ -90,9 +104,9 @@ fn refused_now() -> Panel {
         "Of what is pushed, what the collector refuses: its memory or a queue is full. Services come again.",
     )
     .bad_above(0.001, 0.01);
-    SIGNALS.iter().fold(panel, |panel, signal| {
+    each(panel, "", |signal| {
         let (refused, accepted) = (sum(rate(signal.refused)), sum(rate(signal.accepted)));
-        panel.ask(share(refused.clone(), accepted + refused), signal.items)
+        share(refused.clone(), accepted + refused)
     })
 }
 
@@ -126,10 +140,8 @@ fn failed() -> Panel {
 }
 
 fn sent() -> Panel {
-    let panel = Panel::lines("Passed on", Unit::PerSecond, "What each exporter passed on. Far below what is taken: it waits on disk.");
-    SIGNALS
-        .iter()
-        .fold(panel, |panel, signal| panel.ask(sum_by(&["exporter"], rate(signal.sent)), format!("{{{{exporter}}}}: {}", signal.items)))
+    let description = "What each exporter passed on. Far below what is taken: it waits on disk.";
+    each(Panel::lines("Passed on", Unit::PerSecond, description), "{{exporter}}: ", sent_of)
 }
 
 fn send_failed() -> Panel {

@@ -21,10 +21,45 @@ pub fn board() -> Board {
     )
     .tagged(&["delivery_worker"])
     .row("Are messages delivered?", [succeeding(), turned_down(), dead_now(), latency_now(), oldest_now(), busy_now()])
+    .row("Are the promises kept?", [burn(&DELIVERY), burn(&LATENCY)])
     .row("How long do they take?", [latency(), latency_by_channel(), latency_heat()])
     .row("What fails, and why?", [outcomes(), failures_by_channel(), dead()])
     .row("Where do they wait?", [depth(), age(), in_flight()])
     .row("Does the worker keep up?", [attempts(), attempt_duration(), books(), leases()])
+}
+
+/// A promise, and what the rules record of how often it is broken.
+struct Promise {
+    title: &'static str,
+    description: &'static str,
+    broken: [&'static str; 3],
+}
+
+const DELIVERY: Promise = Promise {
+    title: "Burn of the budget for failed attempts",
+    description: "1 in 100 attempts may fail. At 1 the month's budget lasts a month, at 14.4 two days. Critical from 14.4 in an hour or 6 in six hours on.",
+    broken: [
+        "job:pulse_delivery_attempts_failed:ratio_rate1h",
+        "job:pulse_delivery_attempts_failed:ratio_rate6h",
+        "job:pulse_delivery_attempts_failed:ratio_rate3d",
+    ],
+};
+
+const LATENCY: Promise = Promise {
+    title: "Burn of the budget for late messages",
+    description: "1 in 100 messages may take more than 30 s. At 1 the month's budget lasts a month, at 14.4 two days.",
+    broken: [
+        "job:pulse_alert_latency_late:ratio_rate1h",
+        "job:pulse_alert_latency_late:ratio_rate6h",
+        "job:pulse_alert_latency_late:ratio_rate3d",
+    ],
+};
+
+fn burn(promise: &Promise) -> Panel {
+    const RECORDED: &str = "recorded every minute, where there was something to deliver";
+    let panel = Panel::lines(promise.title, Unit::Of("times"), promise.description).bad_above(6.0, 14.4).when_empty("Nothing delivered");
+    let windows = promise.broken.into_iter().zip(["an hour", "six hours", "three days"]);
+    windows.fold(panel, |panel, (broken, window)| panel.ask_if_any(max(broken) / 0.01, window, RECORDED))
 }
 
 fn succeeding() -> Panel {

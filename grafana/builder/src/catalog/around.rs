@@ -1,4 +1,4 @@
-//! Metrics that are not Pulse's: Prometheus's own, and those of the OpenTelemetry Collector 0.159 about itself.
+//! Metrics that are not Pulse's: Prometheus's own, what its rules record, and those of the OpenTelemetry Collector 0.159 about itself.
 //!
 //! The collector's names are as its configuration has them here: without units and without `_total`, as its documentation writes them.
 
@@ -20,6 +20,11 @@ const fn histogram(name: &'static str, labels: &'static [&'static str]) -> Known
     Known { name, kind: Kind::Histogram, labels, target_labels: TARGET, pulse: false }
 }
 
+/// What grafana/prometheus/rules record, for each job and way.
+const fn recorded(name: &'static str) -> Known {
+    Known { name, kind: Kind::Gauge, labels: &[], target_labels: &["transport", "job"], pulse: false }
+}
+
 /// Labels of what a receiver took. Its transport is http or grpc, not Pulse's label of that name.
 const RECEIVED: &[&str] = &["receiver", "transport"];
 const SENT: &[&str] = &["exporter", "server_address", "server_port", "url_path"];
@@ -29,6 +34,12 @@ pub(super) const METRICS: &[Known] = &[
     gauge("up", &["transport"]),
     // An alert has the labels that its rule left on it; those of the target only if it kept them.
     Known { name: "ALERTS", kind: Kind::Gauge, labels: &["alertname", "alertstate", "severity", "job"], target_labels: &[], pulse: false },
+    recorded("job:pulse_delivery_attempts_failed:ratio_rate1h"),
+    recorded("job:pulse_delivery_attempts_failed:ratio_rate6h"),
+    recorded("job:pulse_delivery_attempts_failed:ratio_rate3d"),
+    recorded("job:pulse_alert_latency_late:ratio_rate1h"),
+    recorded("job:pulse_alert_latency_late:ratio_rate6h"),
+    recorded("job:pulse_alert_latency_late:ratio_rate3d"),
     gauge("otelcol_process_uptime", &[]),
     counter("otelcol_process_cpu_seconds", &[]),
     gauge("otelcol_process_memory_rss", &[]),

@@ -65,7 +65,7 @@ pub(crate) struct Reduce {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Legend {
-    calcs: [&'static str; 0],
+    calcs: [&'static str; 2],
     display_mode: &'static str,
     placement: &'static str,
     show_legend: bool,
@@ -184,7 +184,7 @@ pub(crate) fn options(panel: &Panel) -> Options {
             wide_layout: true,
         },
         Kind::Lines | Kind::Stack => Options::Lines {
-            legend: Legend { calcs: [], display_mode: "list", placement: "bottom", show_legend: true },
+            legend: Legend { calcs: ["lastNotNull", "max"], display_mode: "table", placement: "bottom", show_legend: true },
             tooltip: Tooltip { mode: "multi", sort: "desc" },
         },
         Kind::Heat => Options::Heat {

@@ -8,8 +8,10 @@ use crate::live::prometheus::Times;
 use crate::panel::{Kind, Limits, Panel};
 
 const HEIGHT: f64 = 180.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 12.0;
+/// A character of a mark's name.
+const CHARACTER: f64 = 6.4;
+/// Room for half of the last time.
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 20.0;
 
@@ -19,16 +21,19 @@ pub(super) struct Plane {
     times: Times,
     low: f64,
     high: f64,
+    left: f64,
 }
 
 impl Plane {
-    pub(super) fn new(width: f64, times: Times, low: f64, high: f64) -> Self {
-        Self { width, times, low, high }
+    /// A plane with room at the left for the longest of these names.
+    pub(super) fn new(width: f64, times: Times, (low, high): (f64, f64), names: &[String]) -> Self {
+        let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        Self { width, times, low, high, left: 12.0 + CHARACTER * longest as f64 }
     }
 
     pub(super) fn x(&self, time: f64) -> f64 {
         let share = (time - self.times.start) / (self.times.end - self.times.start);
-        LEFT + share * (self.width - LEFT - RIGHT)
+        self.left + share * (self.width - self.left - RIGHT)
     }
 
     pub(super) fn y(&self, value: f64) -> f64 {
@@ -40,9 +45,10 @@ impl Plane {
     pub(super) fn mark(&self, value: f64, name: &str) -> String {
         let y = self.y(value);
         format!(
-            "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#e6e9ec\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#e6e9ec\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            self.left,
             self.width - RIGHT,
-            LEFT - 6.0,
+            self.left - 6.0,
             y + 4.0,
             escaped(name)
         )
@@ -64,27 +70,43 @@ impl Plane {
     }
 }
 
+/// A series as it stands in the chart.
+struct Drawn {
+    top: Vec<(f64, f64)>,
+    /// What it stands on, in a stack.
+    floor: Vec<(f64, f64)>,
+}
+
 /// A chart of this width.
 pub(super) fn chart(panel: &Panel, all: &[Named<'_>], times: &Times, width: f64) -> String {
     let stacked = panel.kind == Kind::Stack;
-    let drawn: Vec<Vec<(f64, f64)>> = if stacked { stacked_up(all) } else { all.iter().map(|one| one.series.points.clone()).collect() };
-    let values = || drawn.iter().flatten().map(|(_, value)| *value).filter(|value| value.is_finite());
-    let low = panel.min.unwrap_or_else(|| values().fold(0.0, f64::min)).min(values().fold(f64::INFINITY, f64::min));
-    let high = panel.max.unwrap_or_else(|| values().fold(f64::NEG_INFINITY, f64::max));
-    let marks = scale::marks(panel.unit, low, if high > low { high } else { low + 1.0 });
+    let drawn = if stacked { stacked_up(all) } else { side_by_side(all) };
+    let (low, high) = span(panel, &drawn);
+    let marks = scale::marks(panel.unit, low, high);
+    let names: Vec<String> = marks.iter().map(|mark| panel.unit.format(*mark)).collect();
     let (Some(low), Some(high)) = (marks.first(), marks.last()) else { return String::new() };
-    let plane = Plane::new(width, *times, *low, *high);
-    let mut picture: String = marks.iter().map(|mark| plane.mark(*mark, &panel.unit.format(*mark))).collect();
+    let plane = Plane::new(width, *times, (*low, *high), &names);
+    let mut picture: String = marks.iter().zip(&names).map(|(mark, name)| plane.mark(*mark, name)).collect();
     picture += &limits(panel.limits, &plane, *high);
-    for (index, (one, points)) in all.iter().zip(&drawn).enumerate().rev() {
-        if stacked {
-            let floor = index.checked_sub(1).map(|below| drawn[below].as_slice()).unwrap_or_default();
-            picture += &area(&plane, points, floor, one.color);
-        } else {
-            picture += &line(&plane, points, times.step, one);
-        }
+    for (one, drawn) in all.iter().zip(&drawn).rev() {
+        picture += &if stacked { area(&plane, drawn, one.color) } else { line(&plane, &drawn.top, times.step, one) };
     }
     plane.svg(&picture)
+}
+
+/// The lowest and the highest value of the scale. Where all is 0 it reaches as far as there is something to judge by.
+fn span(panel: &Panel, drawn: &[Drawn]) -> (f64, f64) {
+    let values = || drawn.iter().flat_map(|one| &one.top).map(|(_, value)| *value).filter(|value| value.is_finite());
+    let lowest = values().fold(f64::INFINITY, f64::min);
+    let low = panel.min.unwrap_or(lowest).min(lowest);
+    let high = panel.max.unwrap_or_else(|| values().fold(f64::NEG_INFINITY, f64::max));
+    if high > low {
+        return (low, high);
+    }
+    match panel.limits {
+        Some(Limits::Above { bad, .. }) if bad > low => (low, bad),
+        _ => (low, low + 1.0),
+    }
 }
 
 fn limits(limits: Option<Limits>, plane: &Plane, high: f64) -> String {
@@ -95,28 +117,32 @@ fn limits(limits: Option<Limits>, plane: &Plane, high: f64) -> String {
         .map(|(value, color)| {
             let y = plane.y(value);
             format!(
-                "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{color}\" stroke-dasharray=\"6 4\"/>",
+                "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{color}\" stroke-dasharray=\"6 4\"/>",
+                plane.left,
                 plane.width - RIGHT
             )
         })
         .collect()
 }
 
+fn side_by_side(all: &[Named<'_>]) -> Vec<Drawn> {
+    all.iter().map(|one| Drawn { top: one.series.points.clone(), floor: Vec::new() }).collect()
+}
+
 /// Each series on top of those before it. Series of one answer have the same times.
-fn stacked_up(all: &[Named<'_>]) -> Vec<Vec<(f64, f64)>> {
-    let mut below = std::collections::BTreeMap::<u64, f64>::new();
-    all.iter()
-        .map(|one| {
-            let points = one.series.points.iter().filter(|(_, value)| value.is_finite());
-            points
-                .map(|(time, value)| {
-                    let top = below.entry(time.to_bits()).or_default();
-                    *top += value;
-                    (*time, *top)
-                })
-                .collect()
-        })
-        .collect()
+fn stacked_up(all: &[Named<'_>]) -> Vec<Drawn> {
+    let mut height = std::collections::BTreeMap::<u64, f64>::new();
+    let mut stack = |one: &Named<'_>| {
+        let mut drawn = Drawn { top: Vec::new(), floor: Vec::new() };
+        for (time, value) in one.series.points.iter().filter(|(_, value)| value.is_finite()) {
+            let height = height.entry(time.to_bits()).or_default();
+            drawn.floor.push((*time, *height));
+            *height += value;
+            drawn.top.push((*time, *height));
+        }
+        drawn
+    };
+    all.iter().map(&mut stack).collect()
 }
 
 /// Where nothing was measured there is no line; a point alone is a dot.
@@ -134,14 +160,11 @@ fn line(plane: &Plane, points: &[(f64, f64)], step: f64, one: &Named<'_>) -> Str
         .collect()
 }
 
-fn area(plane: &Plane, top: &[(f64, f64)], floor: &[(f64, f64)], color: &str) -> String {
-    let (Some(first), Some(last)) = (top.first(), top.last()) else { return String::new() };
-    let back: Vec<_> = if floor.is_empty() { vec![(last.0, 0.0), (first.0, 0.0)] } else { floor.iter().rev().copied().collect() };
+fn area(plane: &Plane, drawn: &Drawn, color: &str) -> String {
+    let back: Vec<_> = drawn.floor.iter().rev().copied().collect();
+    let (top, back) = (path(plane, &drawn.top), path(plane, &back));
     format!(
-        "<polygon points=\"{} {}\" fill=\"{color}\" fill-opacity=\"0.45\"/><polyline points=\"{}\" fill=\"none\" stroke=\"{color}\"/>",
-        path(plane, top),
-        path(plane, &back),
-        path(plane, top)
+        "<polygon points=\"{top} {back}\" fill=\"{color}\" fill-opacity=\"0.45\"/><polyline points=\"{top}\" fill=\"none\" stroke=\"{color}\"/>"
     )
 }
 

@@ -22,28 +22,36 @@ pub(super) fn heat(panel: &Panel, all: &[Named<'_>], times: &Times, width: f64) 
     if most <= 0.0 {
         return "<div class=\"none\">No observations</div>".into();
     }
-    let plane = Plane::new(width, *times, 0.0, rows);
-    let cell = (plane.x(times.start + times.step) - plane.x(times.start)).max(1.0);
-    let height = (plane.y(0.0) - plane.y(1.0) - 1.0).max(1.0);
+    let names: Vec<String> = buckets.iter().map(|bucket| name(panel, bucket)).collect();
+    let plane = Plane::new(width, *times, (0.0, rows), &names);
     let every = buckets.len().div_ceil(NAMES_MAX);
     let mut picture = String::new();
-    for (row, bucket) in buckets.iter().enumerate() {
-        let (low, high) = (row as f64, row as f64 + 1.0);
+    for (row, (bucket, name)) in buckets.iter().zip(&names).enumerate() {
         if (row + 1) % every == 0 {
-            let name = if bucket.bound.is_finite() { panel.unit.format(bucket.bound) } else { "more".into() };
-            picture += &plane.mark(high, &name);
+            picture += &plane.mark(row as f64 + 1.0, name);
         }
-        for (time, count) in bucket.counts.iter().filter(|(_, count)| *count > 0.0) {
-            // The cell of a time holds what came before it.
-            picture += &format!(
-                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{cell:.1}\" height=\"{height:.1}\" fill=\"#d9480f\" fill-opacity=\"{:.2}\"/>",
-                (plane.x(*time) - cell).max(plane.x(times.start)),
-                plane.y(low) - height,
-                0.12 + 0.88 * (count / most).sqrt()
-            );
-        }
+        picture += &cells(&plane, bucket, row as f64, times, most);
     }
     plane.svg(&picture)
+}
+
+fn name(panel: &Panel, bucket: &Bucket) -> String {
+    if bucket.bound.is_finite() { panel.unit.format(bucket.bound) } else { "more".into() }
+}
+
+/// A row: the cell of a time holds what came before it.
+fn cells(plane: &Plane, bucket: &Bucket, row: f64, times: &Times, most: f64) -> String {
+    let width = (plane.x(times.start + times.step) - plane.x(times.start)).max(1.0);
+    let height = (plane.y(0.0) - plane.y(1.0) - 1.0).max(1.0);
+    let cell = |(time, count): &(f64, f64)| {
+        format!(
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"#d9480f\" fill-opacity=\"{:.2}\"/>",
+            (plane.x(*time) - width).max(plane.x(times.start)),
+            plane.y(row) - height,
+            0.12 + 0.88 * (count / most).sqrt()
+        )
+    };
+    bucket.counts.iter().filter(|(_, count)| *count > 0.0).map(cell).collect()
 }
 
 /// Prometheus's buckets hold all that is below them, too: each takes away the one before.

@@ -98,7 +98,9 @@ fn legend(panel: &Panel, all: &[Named<'_>]) -> String {
 
 fn table(panel: &Panel, all: &[Named<'_>], labels: &[(&str, &str)], value: &str) -> String {
     let heads: String = labels.iter().map(|(_, head)| format!("<th>{}</th>", escaped(head))).collect();
-    let rows: String = all
+    let mut sorted: Vec<&Named<'_>> = all.iter().collect();
+    sorted.sort_by_key(|one| labels.iter().map(|(name, _)| one.series.labels.get(*name)).collect::<Vec<_>>());
+    let rows: String = sorted
         .iter()
         .take(LINES_MAX)
         .map(|one| {
