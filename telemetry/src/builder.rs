@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
+use crate::budget::{Budget, BudgetSettings};
 use crate::builtin::{BUILD_INFO, CALLBACK_PANICS, LOGS_SUPPRESSED};
 use crate::collection::Turn;
 use crate::complaint::Complaints;
@@ -18,6 +20,7 @@ use crate::otlp::metrics::{LateWatch, OtlpReader};
 use crate::otlp::{self, ExportWatch, Warning};
 use crate::readiness::Readiness;
 use crate::resource::resource;
+use crate::self_metrics;
 use crate::shutdown::Providers;
 use crate::signal::Signal;
 use crate::telemetry::{Inner, Telemetry};
@@ -25,6 +28,9 @@ use crate::trace::Tracer;
 
 /// The instrumentation scope of everything. One meter, as without the scope on `/metrics` two would print the same names twice.
 const SCOPE: &str = "pulse";
+
+/// The largest budget of tenants.
+const VALUES_MAX: usize = 100_000;
 
 /// Why telemetry cannot start. Nothing is half started then.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +67,7 @@ pub struct TelemetryBuilder {
     name_from_env: bool,
     conventions: bool,
     keep_errors: bool,
+    budget: BudgetSettings,
     env: Env,
     #[cfg(feature = "testing")]
     pub(crate) kept_spans: Option<crate::testing::KeptSpans>,
@@ -75,6 +82,7 @@ impl TelemetryBuilder {
             name_from_env: false,
             conventions: false,
             keep_errors: false,
+            budget: BudgetSettings::default(),
             env: Env::of_process(),
             #[cfg(feature = "testing")]
             kept_spans: None,
@@ -114,6 +122,20 @@ impl TelemetryBuilder {
         self
     }
 
+    /// How many tenants have series of their own, over all metrics with the label `tenant_id`: 1,000 unless set here, at most 100,000. First
+    /// come; the others are counted under `_other`, and the log names them.
+    pub fn label_values_max(mut self, tenants: usize) -> Self {
+        self.budget.values_max = tenants.min(VALUES_MAX);
+        self
+    }
+
+    /// After how long without a recording a tenant gives its place to others and its series end: an hour unless set here. It should be some
+    /// times as long as the longest of the intervals of scraping and pushing, so that the last values are seen.
+    pub fn label_idle_after(mut self, idle: Duration) -> Self {
+        self.budget.idle_after = idle;
+        self
+    }
+
     /// Reads OTEL_* from here instead of the environment; for tests.
     pub fn env(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.env = Env::from_fn(lookup);
@@ -139,7 +161,9 @@ impl TelemetryBuilder {
         }
         let metrics = provider.build();
         let complaints = Complaints::new(self.service);
-        let instruments = Instruments::new(self.service, metrics.meter(SCOPE), limits, complaints.clone());
+        let budget = Budget::new(self.service, self.budget);
+        let instruments = Instruments::new(self.service, metrics.meter(SCOPE), limits, Arc::clone(&budget), complaints.clone());
+        self_metrics::show(&instruments, &exposition, &budget);
         self.own_metrics(&instruments);
         let warning = Warning::default();
         let watch = |signal| ExportWatch::new(self.service, signal, &instruments, warning.clone());

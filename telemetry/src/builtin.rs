@@ -65,7 +65,7 @@ pub static SCRAPE_SIZE: Definition = Definition::gauge(
 pub static LABEL_VALUES: Definition = Definition::gauge(
     "pulse_telemetry_label_values",
     "{value}",
-    "Values of an open label (tenant_id) that have series of their own.",
+    "Values of an open label (tenant_id) that have series of their own. Past the budget for them the rest share the value _other.",
     &["service", "label"],
 );
 
@@ -73,7 +73,7 @@ pub static LABEL_VALUES: Definition = Definition::gauge(
 pub static LABEL_OVERFLOWS: Definition = Definition::counter(
     "pulse_telemetry_label_overflows_total",
     "{recording}",
-    "Recordings under the value _other, because the open label's (tenant_id) places were taken.",
+    "Recordings under the value _other, because the open label's (tenant_id) places were taken; each series of a snapshot that is summed there counts.",
     &["service", "label"],
 );
 

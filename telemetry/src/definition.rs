@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::budget::{RESERVED, SETS_PER_VALUE_MAX};
+
 /// The label that the kit fills in with the service's name.
 pub(crate) const SERVICE: &str = "service";
 /// Series a metric may have, when its labels are closed sets; past it labels are lost to `otel_metric_overflow="true"`.
 const SERIES_MAX: usize = 2_000;
-/// Labels whose values are not a closed set, and the series a metric with one may have.
-const OPEN_LABELS: [&str; 1] = ["tenant_id"];
-const SERIES_MAX_OPEN: usize = 10_000;
+/// The one label whose values are not a closed set: those that have series of their own are held within a budget.
+pub(crate) const OPEN_LABEL: &str = "tenant_id";
 /// What the SDK takes.
 const NAME_BYTES_MAX: usize = 255;
 const UNIT_BYTES_MAX: usize = 63;
@@ -96,9 +97,18 @@ impl Definition {
             .map_err(|problem| DefinitionError { name: self.name, problem })
     }
 
-    /// The most series this metric may have before its labels are lost to overflow.
-    pub(crate) fn series_max(&self) -> usize {
-        if self.labels.iter().any(|label| OPEN_LABELS.contains(label)) { SERIES_MAX_OPEN } else { SERIES_MAX }
+    /// Does it have the label whose values are not a closed set, `tenant_id`?
+    pub fn is_open(&self) -> bool {
+        self.labels.contains(&OPEN_LABEL)
+    }
+
+    /// The most series this metric may have before the SDK takes its labels; with an open label that is more than its budget lets through.
+    pub(crate) fn series_max(&self, values_max: usize) -> usize {
+        match self.caller_labels().count() {
+            _ if !self.is_open() => SERIES_MAX,
+            1 => values_max + RESERVED,
+            _ => (values_max + RESERVED) * SETS_PER_VALUE_MAX,
+        }
     }
 
     fn check_name(&self) -> Result<(), Cow<'static, str>> {
@@ -152,6 +162,7 @@ impl Definition {
 
     fn check_bounds(&self) -> Result<(), Cow<'static, str>> {
         match self.kind {
+            Kind::Histogram if self.is_open() => Err(format!("a histogram cannot have the open label {OPEN_LABEL}").into()),
             Kind::Histogram if self.bounds.is_empty() => Err("a histogram needs its upper bounds".into()),
             Kind::Histogram if !self.bounds.iter().all(|bound| bound.is_finite()) => Err("a bound is a finite number".into()),
             Kind::Histogram if !self.bounds.is_sorted_by(|a, b| a < b) => Err("bounds rise, each above the one before".into()),
@@ -205,6 +216,7 @@ mod tests {
             (Definition::gauge("pulse_x", "1", "X.", &["a b"]), "\"a b\""),
             (Definition::gauge("pulse_x", "1", "X.", &["le"]), "Prometheus's own"),
             (Definition::gauge("pulse_x", "1", "X.", &["a", "a"]), "stands twice"),
+            (Definition::histogram("pulse_x", "1", "X.", &["tenant_id"], &[1.0]), "open label tenant_id"),
             (Definition::histogram("pulse_x", "1", "X.", &[], &[]), "needs its upper bounds"),
             (Definition::histogram("pulse_x", "1", "X.", &[], &[1.0, 1.0]), "rise"),
             (Definition::histogram("pulse_x", "1", "X.", &[], &[f64::INFINITY]), "finite"),
@@ -214,10 +226,12 @@ mod tests {
         }
     }
 
+    /// So that the SDK never takes the labels of a metric that is within its budget.
     #[test]
-    fn metrics_of_tenants_may_have_more_series() {
+    fn an_open_label_has_room_for_its_budget() {
         let closed = Definition::gauge("pulse_x", "1", "X.", &["service"]);
-        let open = Definition::gauge("pulse_y", "1", "Y.", &["tenant_id"]);
-        assert_eq!((closed.series_max(), open.series_max()), (2_000, 10_000));
+        let open = Definition::gauge("pulse_y", "1", "Y.", &["tenant_id", "service"]);
+        let mixed = Definition::gauge("pulse_z", "1", "Z.", &["tenant_id", "status"]);
+        assert_eq!((closed.series_max(1_000), open.series_max(1_000), mixed.series_max(1_000)), (2_000, 1_002, 32_064));
     }
 }

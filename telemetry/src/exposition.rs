@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::proto::MetricFamily;
@@ -41,6 +42,29 @@ pub(crate) struct Exposition {
     reader: Arc<PrometheusExporter>,
     turn: Turn,
     closed: AtomicBool,
+    previous: Arc<Previous>,
+}
+
+/// What the previous text cost.
+#[derive(Debug, Default)]
+pub(crate) struct Previous {
+    nanos: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Previous {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, took: Duration, bytes: usize) {
+        self.nanos.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.bytes.store(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 impl Exposition {
@@ -58,7 +82,11 @@ impl Exposition {
             .map_err(|error| InitError::Exporter(error.to_string()))?;
         let reader = Arc::new(reader);
         let handle = Shared(Arc::clone(&reader));
-        Ok((Self { registry, reader, turn, closed: AtomicBool::new(false) }, handle))
+        Ok((Self { registry, reader, turn, closed: AtomicBool::new(false), previous: Arc::default() }, handle))
+    }
+
+    pub(crate) fn previous(&self) -> Arc<Previous> {
+        Arc::clone(&self.previous)
     }
 
     /// From now on every scrape is refused.
@@ -67,8 +95,11 @@ impl Exposition {
     }
 
     pub(crate) fn text(&self) -> Result<String, ScrapeError> {
+        let began = Instant::now();
         let families = self.gather()?;
-        TextEncoder::new().encode_to_string(&families).map_err(|error| ScrapeError::Encode(error.to_string()))
+        let text = TextEncoder::new().encode_to_string(&families).map_err(|error| ScrapeError::Encode(error.to_string()))?;
+        self.previous.set(began.elapsed(), text.len());
+        Ok(text)
     }
 
     /// All families, never none.

@@ -7,6 +7,7 @@ use opentelemetry::metrics as api;
 
 use crate::complaint::Once;
 use crate::labels::{LabelShape, Labels};
+use crate::open_counter::{BoundOpenCounter, OpenCounter};
 
 /// What the clones of a handle share.
 #[derive(Debug)]
@@ -45,48 +46,81 @@ impl<I> Core<I> {
 /// Counts. Cheap to clone.
 ///
 /// A counter whose definition was refused, or that is given other labels than its definition lists, records nothing; the log says so once.
+///
+/// With the open label `tenant_id`, each tenant has series of its own within the service's budget and counts under `_other` past it (see
+/// [`TelemetryBuilder::label_values_max`](crate::TelemetryBuilder::label_values_max)).
 #[derive(Debug, Clone)]
-pub struct Counter(Option<Arc<Core<api::Counter<u64>>>>);
+pub struct Counter(Count);
+
+#[derive(Debug, Clone)]
+enum Count {
+    Nothing,
+    Closed(Arc<Core<api::Counter<u64>>>),
+    Open(Arc<OpenCounter>),
+}
 
 impl Counter {
-    pub(crate) fn new(core: Option<Core<api::Counter<u64>>>) -> Self {
-        let counter = Self(core.map(Arc::new));
-        if counter.0.as_ref().is_some_and(|core| core.shape.is_single()) {
+    pub(crate) fn nothing() -> Self {
+        Self(Count::Nothing)
+    }
+
+    pub(crate) fn new(core: Core<api::Counter<u64>>) -> Self {
+        let is_single = core.shape.is_single();
+        let counter = Self(Count::Closed(Arc::new(core)));
+        if is_single {
             counter.bind(&[]);
         }
         counter
     }
 
+    pub(crate) fn open(counter: Arc<OpenCounter>) -> Self {
+        Self(Count::Open(counter))
+    }
+
     /// Adds `n` to the series of these labels. Looks the series up each time: prefer [`bind`](Self::bind) where the labels are known.
     pub fn add(&self, n: u64, labels: Labels<'_>) {
-        if let Some(core) = &self.0
-            && let Some(attributes) = core.attributes(labels)
-        {
-            core.instrument.add(n, &attributes);
+        match &self.0 {
+            Count::Nothing => {}
+            Count::Closed(core) => core.attributes(labels).iter().for_each(|attributes| core.instrument.add(n, attributes)),
+            Count::Open(counter) => counter.add(n, labels),
         }
     }
 
-    /// A handle for one label set; the series shows 0 from now on.
+    /// A handle for one label set; the series shows 0 from now on. One of a tenant does so while the budget has room, and gives its place to
+    /// a tenant that records.
     pub fn bind(&self, labels: Labels<'_>) -> BoundCounter {
-        BoundCounter(self.0.as_ref().and_then(|core| {
-            let attributes = core.attributes(labels)?;
-            let bound = core.instrument.bind(&attributes);
-            // A series without attributes is shown once something was recorded; others from their binding on.
-            bound.add(0);
-            Some(bound)
-        }))
+        BoundCounter(match &self.0 {
+            Count::Nothing => BoundCount::Nothing,
+            Count::Closed(core) => core.attributes(labels).map_or(BoundCount::Nothing, |attributes| {
+                let bound = core.instrument.bind(&attributes);
+                // A series without attributes is shown once something was recorded; others from their binding on.
+                bound.add(0);
+                BoundCount::Closed(bound)
+            }),
+            Count::Open(counter) => counter.bind(labels).map_or(BoundCount::Nothing, BoundCount::Open),
+        })
     }
 }
 
-/// A counter for one label set: a few nanoseconds an addition. Cheap to clone.
+/// A counter for one label set: a few nanoseconds an addition. Cheap to clone. One of a tenant goes on counting whether the tenant has
+/// series of its own or not.
 #[derive(Debug, Clone)]
-pub struct BoundCounter(Option<api::BoundCounter<u64>>);
+pub struct BoundCounter(BoundCount);
+
+#[derive(Debug, Clone)]
+enum BoundCount {
+    Nothing,
+    Closed(api::BoundCounter<u64>),
+    Open(BoundOpenCounter),
+}
 
 impl BoundCounter {
     /// Adds `n`.
     pub fn add(&self, n: u64) {
-        if let Some(bound) = &self.0 {
-            bound.add(n);
+        match &self.0 {
+            BoundCount::Nothing => {}
+            BoundCount::Closed(bound) => bound.add(n),
+            BoundCount::Open(bound) => bound.add(n),
         }
     }
 }

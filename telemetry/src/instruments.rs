@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::metrics::Meter;
 
+use crate::budget::Budget;
 use crate::builtin::CALLBACK_PANICS;
 use crate::collection;
 use crate::complaint::Complaints;
-use crate::definition::{Definition, Kind};
-use crate::instrument::{Core, Counter, Gauge, Histogram};
+use crate::definition::{Definition, Kind, OPEN_LABEL};
+use crate::instrument::{BoundCounter, Core, Counter, Gauge, Histogram};
 use crate::labels::LabelShape;
 use crate::observed::Observed;
+use crate::open_counter::OpenCounter;
 use crate::snapshot::Snapshot;
 
 /// How many series each metric may have, asked by the provider's view when an instrument is made.
@@ -23,6 +25,7 @@ pub(crate) struct Instruments {
     service: &'static str,
     meter: Meter,
     limits: SeriesLimits,
+    budget: Arc<Budget>,
     complaints: Complaints,
     made: Mutex<HashMap<&'static str, (&'static Definition, Made)>>,
 }
@@ -33,13 +36,15 @@ enum Made {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
-    Observed { observed: Arc<Observed>, snapshot: Snapshot },
+    ReadCounter(Arc<Observed>),
+    ReadGauge { observed: Arc<Observed>, snapshot: Snapshot },
 }
 
-/// What a definition is wanted for. A gauge that is set and one that is read at collection are different instruments.
+/// What a definition is wanted for. One that is recorded and one that is read at collection are different instruments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Counter,
+    ReadCounter,
     SetGauge,
     ReadGauge,
     Histogram,
@@ -48,7 +53,7 @@ enum Use {
 impl Use {
     fn kind(self) -> Kind {
         match self {
-            Self::Counter => Kind::Counter,
+            Self::Counter | Self::ReadCounter => Kind::Counter,
             Self::SetGauge | Self::ReadGauge => Kind::Gauge,
             Self::Histogram => Kind::Histogram,
         }
@@ -61,25 +66,44 @@ impl Made {
             Self::Counter(_) => Use::Counter,
             Self::Gauge(_) => Use::SetGauge,
             Self::Histogram(_) => Use::Histogram,
-            Self::Observed { .. } => Use::ReadGauge,
+            Self::ReadCounter(_) => Use::ReadCounter,
+            Self::ReadGauge { .. } => Use::ReadGauge,
         }
     }
 }
 
 impl Instruments {
-    pub(crate) fn new(service: &'static str, meter: Meter, limits: SeriesLimits, complaints: Complaints) -> Self {
-        Self { service, meter, limits, complaints, made: Mutex::default() }
+    pub(crate) fn new(service: &'static str, meter: Meter, limits: SeriesLimits, budget: Arc<Budget>, complaints: Complaints) -> Self {
+        Self { service, meter, limits, budget, complaints, made: Mutex::default() }
     }
 
     pub(crate) fn counter(&self, definition: &'static Definition) -> Counter {
-        let made = self.get(definition, Use::Counter, || {
-            let instrument = self.meter.u64_counter(definition.name).with_unit(definition.unit).with_description(definition.help).build();
-            Made::Counter(Counter::new(Some(self.core(instrument, definition))))
-        });
-        if let Some(Made::Counter(counter)) = made { counter } else { Counter::new(None) }
+        let make = || if definition.is_open() { self.make_open_counter(definition) } else { self.make_counter(definition) };
+        let made = self.get(definition, Use::Counter, || Made::Counter(make()));
+        if let Some(Made::Counter(counter)) = made { counter } else { Counter::nothing() }
+    }
+
+    fn make_counter(&self, definition: &'static Definition) -> Counter {
+        let instrument = self.meter.u64_counter(definition.name).with_unit(definition.unit).with_description(definition.help).build();
+        Counter::new(self.core(instrument, definition))
+    }
+
+    fn make_open_counter(&self, definition: &'static Definition) -> Counter {
+        let counter = Arc::new(OpenCounter::new(self.shape(definition), Arc::clone(&self.budget), self.complaints.once()));
+        let seen = Arc::clone(&counter);
+        self.meter
+            .u64_observable_counter(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.help)
+            .with_callback(move |observer| seen.collect(&mut |count, attributes| observer.observe(count, attributes)))
+            .build();
+        Counter::open(counter)
     }
 
     pub(crate) fn gauge(&self, definition: &'static Definition) -> Gauge {
+        if self.refuses_open(definition) {
+            return Gauge::new(None);
+        }
         let made = self.get(definition, Use::SetGauge, || {
             let instrument = self.meter.f64_gauge(definition.name).with_unit(definition.unit).with_description(definition.help).build();
             Made::Gauge(Gauge::new(Some(self.core(instrument, definition))))
@@ -101,18 +125,40 @@ impl Instruments {
         if let Some(Made::Histogram(histogram)) = made { histogram } else { Histogram::new(None) }
     }
 
-    /// None: refused, and the log says why.
+    /// A gauge's sources. None: refused, and the log says why.
     pub(crate) fn observed(&self, definition: &'static Definition) -> Option<Arc<Observed>> {
-        if let Some(Made::Observed { observed, .. }) = self.read_gauge(definition) { Some(observed) } else { None }
+        if self.refuses_open(definition) {
+            return None;
+        }
+        if let Some(Made::ReadGauge { observed, .. }) = self.read_gauge(definition) { Some(observed) } else { None }
+    }
+
+    /// A counter's sources: running totals that are kept elsewhere. None: refused, and the log says why.
+    pub(crate) fn observed_counter(&self, definition: &'static Definition) -> Option<Arc<Observed>> {
+        if self.refuses_open(definition) {
+            return None;
+        }
+        let panics = self.panics();
+        let made = self.get(definition, Use::ReadCounter, || {
+            let observed = Arc::new(Observed::new(self.shape(definition), self.complaints.clone(), panics));
+            let seen = Arc::clone(&observed);
+            self.meter
+                .f64_observable_counter(definition.name)
+                .with_unit(definition.unit)
+                .with_description(definition.help)
+                .with_callback(move |observer| seen.collect(&mut |value, attributes| observer.observe(value, attributes)))
+                .build();
+            Made::ReadCounter(observed)
+        });
+        if let Some(Made::ReadCounter(observed)) = made { Some(observed) } else { None }
     }
 
     pub(crate) fn snapshot(&self, definition: &'static Definition) -> Snapshot {
-        if let Some(Made::Observed { snapshot, .. }) = self.read_gauge(definition) { snapshot } else { Snapshot::new(None) }
+        if let Some(Made::ReadGauge { snapshot, .. }) = self.read_gauge(definition) { snapshot } else { Snapshot::nothing() }
     }
 
     fn read_gauge(&self, definition: &'static Definition) -> Option<Made> {
-        // Asked for first: making an instrument holds the lock that this needs.
-        let panics = self.counter(&CALLBACK_PANICS).bind(&[]);
+        let panics = self.panics();
         self.get(definition, Use::ReadGauge, || {
             let observed = Arc::new(Observed::new(self.shape(definition), self.complaints.clone(), panics));
             let seen = Arc::clone(&observed);
@@ -122,9 +168,24 @@ impl Instruments {
                 .with_description(definition.help)
                 .with_callback(move |observer| seen.collect(&mut |value, attributes| observer.observe(value, attributes)))
                 .build();
-            let snapshot = Snapshot::new(Some((Arc::clone(&observed), self.complaints.once())));
-            Made::Observed { observed, snapshot }
+            let budget = definition.is_open().then(|| Arc::clone(&self.budget));
+            let snapshot = Snapshot::new(Arc::clone(&observed), budget, self.complaints.once());
+            Made::ReadGauge { observed, snapshot }
         })
+    }
+
+    /// To be asked for before [`get`](Self::get), which holds the lock that this needs.
+    fn panics(&self) -> BoundCounter {
+        self.counter(&CALLBACK_PANICS).bind(&[])
+    }
+
+    /// A gauge that is set or read for each label set by itself: what of those that have no place would it show as theirs?
+    fn refuses_open(&self, definition: &'static Definition) -> bool {
+        if definition.is_open() {
+            let name = definition.name;
+            self.complaints.say(&format!("{name} has the open label {OPEN_LABEL}: only a counter and a snapshot may; it is refused"));
+        }
+        definition.is_open()
     }
 
     /// What was made for this definition, or is made now. None, with a complaint, if the definition is not sound or clashes with another.
@@ -146,7 +207,10 @@ impl Instruments {
             }
             None => match definition.check() {
                 Ok(()) => {
-                    self.limits.lock().unwrap_or_else(PoisonError::into_inner).insert(definition.name, definition.series_max());
+                    self.limits
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(definition.name, definition.series_max(self.budget.values_max()));
                     let new = make();
                     made.insert(definition.name, (definition, new.clone()));
                     return Some(new);

@@ -1,9 +1,10 @@
-//! From a caller's labels to the attributes of one series, checked against the definition. Every label set passes here, so this is where a
-//! budget for the values of an open label belongs.
+//! From a caller's labels to the attributes of one series, checked against the definition.
 
-use opentelemetry::{Key, KeyValue};
+use std::sync::Arc;
 
-use crate::definition::{Definition, SERVICE};
+use opentelemetry::{Key, KeyValue, StringValue, Value};
+
+use crate::definition::{Definition, OPEN_LABEL, SERVICE};
 
 /// Label names and values of one series, in any order, all that the definition lists. `service` is never among them: the kit adds it.
 pub type Labels<'a> = &'a [(&'static str, &'a str)];
@@ -72,12 +73,30 @@ impl LabelShape {
         }
     }
 
+    /// The value that was given for the open label; none if the definition has no such label.
+    pub(crate) fn open_value<'a>(&self, labels: Labels<'a>) -> Option<&'a str> {
+        labels.iter().find(|(name, _)| self.definition.is_open() && *name == OPEN_LABEL).map(|(_, value)| *value)
+    }
+
+    /// Where the open label stands among those that the caller gives.
+    pub(crate) fn open_place(&self) -> Option<usize> {
+        self.definition.caller_labels().position(|label| label == OPEN_LABEL)
+    }
+
+    /// The same attributes, but for the open label's value.
+    pub(crate) fn with_open_value(&self, attributes: &[KeyValue], value: &str) -> Vec<KeyValue> {
+        let replaced = |attribute: &KeyValue| {
+            if self.definition.is_open() && attribute.key.as_str() == OPEN_LABEL { text(OPEN_LABEL, value) } else { attribute.clone() }
+        };
+        attributes.iter().map(replaced).collect()
+    }
+
     fn fill<'a>(&self, value_of: impl Fn(&'static str, usize) -> Option<&'a str>) -> Option<Vec<KeyValue>> {
         self.keys
             .iter()
             .map(|slot| match slot {
                 Slot::Service => Some(KeyValue::new(Key::from_static_str(SERVICE), self.service)),
-                Slot::Given(name, place) => Some(KeyValue::new(Key::from_static_str(name), value_of(name, *place)?.to_owned())),
+                Slot::Given(name, place) => Some(text(name, value_of(name, *place)?)),
             })
             .collect()
     }
@@ -86,6 +105,11 @@ impl LabelShape {
         let wanted: Vec<_> = self.definition.caller_labels().collect();
         format!("{} takes the labels {wanted:?} but was given {given:?}; nothing is recorded", self.definition.name)
     }
+}
+
+/// Shared text, as every collection clones it for every reader.
+fn text(name: &'static str, value: &str) -> KeyValue {
+    KeyValue::new(Key::from_static_str(name), Value::String(StringValue::from(Arc::<str>::from(value))))
 }
 
 #[cfg(test)]
@@ -107,6 +131,11 @@ mod tests {
         assert_eq!(pairs(&shape.named(&[("outcome", "dead"), ("tenant_id", "acme")]).unwrap()), wanted);
         assert_eq!(pairs(&shape.ordered(&["acme".to_owned(), "dead".to_owned()]).unwrap()), wanted);
         assert!(!shape.is_single());
+        assert_eq!(shape.open_value(&[("outcome", "dead"), ("tenant_id", "acme")]), Some("acme"));
+        assert_eq!(LabelShape::new(&ALONE, "worker").open_value(&[]), None);
+        let others = shape.with_open_value(&shape.named(&[("tenant_id", "acme"), ("outcome", "dead")]).unwrap(), "_other");
+        assert_eq!(pairs(&others)[2], ("tenant_id".to_owned(), "_other".to_owned()));
+        assert_eq!(pairs(&others)[..2], wanted[..2]);
         assert!(LabelShape::new(&ALONE, "worker").is_single());
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod budget;
 mod builder;
 pub mod builtin;
 mod collection;
@@ -8,11 +9,13 @@ mod complaint;
 mod definition;
 mod env;
 mod exposition;
+mod holder;
 mod instrument;
 mod instruments;
 mod labels;
 mod logs;
 mod observed;
+mod open_counter;
 mod operation;
 mod otlp;
 mod pool;
@@ -22,6 +25,8 @@ mod readiness;
 mod resource;
 mod router;
 mod sampling;
+mod self_metrics;
+mod series;
 mod shutdown;
 mod signal;
 mod snapshot;

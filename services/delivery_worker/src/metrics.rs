@@ -1,8 +1,8 @@
 //! What delivery measures of itself, bound once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use pulse_domain::ids::TenantId;
 use pulse_domain::integration::Queue;
@@ -58,7 +58,6 @@ pub(crate) struct Metrics {
     attempts: HashMap<(&'static str, &'static str), BoundCounter>,
     alert_latency: HashMap<&'static str, BoundHistogram>,
     jobs_failed: Counter,
-    jobs_failed_by_tenant: Mutex<HashMap<TenantId, BoundCounter>>,
     in_flight: [Arc<AtomicU32>; Queue::ALL.len()],
 }
 
@@ -88,7 +87,6 @@ impl Metrics {
             attempts: bound,
             alert_latency: CHANNELS.map(|channel| (channel, alert_latency.bind(&[("channel", channel)]))).into(),
             jobs_failed: telemetry.counter(&JOBS_FAILED),
-            jobs_failed_by_tenant: Mutex::default(),
             in_flight,
         }
     }
@@ -114,15 +112,7 @@ impl Metrics {
 
     /// Counts jobs that are dead now.
     pub(crate) fn jobs_failed(&self, tenant_id: &TenantId, jobs: u64) {
-        let mut known = self.jobs_failed_by_tenant.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(tenant_id) {
-            Some(counter) => counter.add(jobs),
-            None => {
-                let counter = self.jobs_failed.bind(&[("tenant_id", tenant_id.as_str())]);
-                counter.add(jobs);
-                known.insert(tenant_id.clone(), counter);
-            }
-        }
+        self.jobs_failed.add(jobs, &[("tenant_id", tenant_id.as_str())]);
     }
 
     /// One more delivery under way until the guard is dropped.

@@ -81,8 +81,8 @@ impl Evaluator {
         let committed = self.commit(batch.lease, &judged.outcomes).await;
         changes.end(committed.as_ref().map(|_| ()));
         let summary = committed?;
-        share(&judged.opened, summary.opened, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_created.add(count));
-        share(&judged.closed, summary.closed, |tenant_id, count| self.metrics.tenant(tenant_id).alerts_closed.add(count));
+        share(&judged.opened, summary.opened, |tenant_id, count| self.metrics.opened(tenant_id, count));
+        share(&judged.closed, summary.closed, |tenant_id, count| self.metrics.closed(tenant_id, count));
         self.metrics.leases_lost.add(summary.lost);
         tracing::debug!(devices = batch.devices.len(), opened = summary.opened, closed = summary.closed, lost = summary.lost, "evaluated");
         let full = batch.devices.len() >= self.settings.batch_size as usize;
@@ -109,9 +109,8 @@ impl Evaluator {
             tokio::task::yield_now().await;
         }
         for (tenant_id, tally) in tallies {
-            let metrics = self.metrics.tenant(tenant_id);
-            metrics.rules_evaluated.add(tally.evaluated);
-            metrics.evaluation_errors.add(tally.errors + rules.get(tenant_id).map_or(0, |rules| rules.invalid));
+            self.metrics.know_tenant(tenant_id);
+            self.metrics.judged(tenant_id, tally.evaluated, tally.errors + rules.get(tenant_id).map_or(0, |rules| rules.invalid));
             if tally.opened > 0 {
                 judged.opened.insert(tenant_id.clone(), tally.opened);
             }

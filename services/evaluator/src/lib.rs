@@ -38,7 +38,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let shutdown = shutdown.child();
     let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.evaluation_backlog(now).await });
     let metrics = Metrics::new(&deps.telemetry);
-    bind_known_tenants(&deps, &metrics).await;
+    know_tenants(&deps, &metrics).await;
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     tasks.spawn("the admin server", {
         let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
@@ -59,13 +59,13 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
 }
 
 /// Makes the counters of tenants that exist show 0 from the first scrape on. Those that come later show from their first judgement on.
-async fn bind_known_tenants(deps: &Deps, metrics: &Metrics) {
+async fn know_tenants(deps: &Deps, metrics: &Metrics) {
     let mut page = PageRequest { limit: TENANTS_PAGE, after: None };
     loop {
         match deps.store.tenants(&page).await {
             Ok(tenants) => {
                 for tenant in &tenants.items {
-                    metrics.tenant(&tenant.tenant_id);
+                    metrics.know_tenant(&tenant.tenant_id);
                 }
                 match tenants.next {
                     Some(next) => page.after = Some(next),

@@ -1,8 +1,5 @@
 //! What the evaluator counts. `pulse_queue_*` and `pulse_processing_*` come with the kit.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use pulse_domain::ids::TenantId;
 use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 
@@ -45,7 +42,7 @@ pub const LEASES_LOST: Definition = Definition::counter(
 /// All of them.
 pub const DEFINITIONS: &[&Definition] = &[&RULES_EVALUATED, &ALERTS_CREATED, &ALERTS_CLOSED, &EVALUATION_ERRORS, &LEASES_LOST];
 
-/// Handles, bound once: those of a tenant when it is first seen, so that it shows 0 from then on. They are as many as there are tenants.
+/// Handles. None is kept for a tenant, of which there may be many: a batch counts once for each of its tenants.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     rules_evaluated: Counter,
@@ -53,16 +50,6 @@ pub(crate) struct Metrics {
     alerts_closed: Counter,
     evaluation_errors: Counter,
     pub(crate) leases_lost: BoundCounter,
-    tenants: Mutex<HashMap<TenantId, TenantMetrics>>,
-}
-
-/// The handles of one tenant.
-#[derive(Debug, Clone)]
-pub(crate) struct TenantMetrics {
-    pub(crate) rules_evaluated: BoundCounter,
-    pub(crate) alerts_created: BoundCounter,
-    pub(crate) alerts_closed: BoundCounter,
-    pub(crate) evaluation_errors: BoundCounter,
 }
 
 impl Metrics {
@@ -73,23 +60,29 @@ impl Metrics {
             alerts_closed: telemetry.counter(&ALERTS_CLOSED),
             evaluation_errors: telemetry.counter(&EVALUATION_ERRORS),
             leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
-            tenants: Mutex::default(),
         }
     }
 
-    pub(crate) fn tenant(&self, tenant_id: &TenantId) -> TenantMetrics {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = tenants.get(tenant_id) {
-            return known.clone();
-        }
-        let labels = &[("tenant_id", tenant_id.as_str())];
-        let bound = TenantMetrics {
-            rules_evaluated: self.rules_evaluated.bind(labels),
-            alerts_created: self.alerts_created.bind(labels),
-            alerts_closed: self.alerts_closed.bind(labels),
-            evaluation_errors: self.evaluation_errors.bind(labels),
-        };
-        tenants.insert(tenant_id.clone(), bound.clone());
-        bound
+    /// Makes a tenant's counters show 0 where nothing was counted yet.
+    pub(crate) fn know_tenant(&self, tenant_id: &TenantId) {
+        self.judged(tenant_id, 0, 0);
+        self.opened(tenant_id, 0);
+        self.closed(tenant_id, 0);
+    }
+
+    /// Counts what judging a tenant's devices came to.
+    pub(crate) fn judged(&self, tenant_id: &TenantId, evaluated: u64, errors: u64) {
+        self.rules_evaluated.add(evaluated, &[("tenant_id", tenant_id.as_str())]);
+        self.evaluation_errors.add(errors, &[("tenant_id", tenant_id.as_str())]);
+    }
+
+    /// Counts alerts opened.
+    pub(crate) fn opened(&self, tenant_id: &TenantId, alerts: u64) {
+        self.alerts_created.add(alerts, &[("tenant_id", tenant_id.as_str())]);
+    }
+
+    /// Counts alerts closed.
+    pub(crate) fn closed(&self, tenant_id: &TenantId, alerts: u64) {
+        self.alerts_closed.add(alerts, &[("tenant_id", tenant_id.as_str())]);
     }
 }

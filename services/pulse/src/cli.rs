@@ -91,6 +91,12 @@ pub(crate) struct TelemetrySettings {
     /// Pushes spans that failed even where OTEL_TRACES_SAMPLER leaves their trace out; every span is recorded for it
     #[arg(long, env = "PULSE_KEEP_ERROR_SPANS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub(crate) keep_error_spans: bool,
+    /// Tenants that have series of their own in each service's metrics; the others are counted under tenant_id="_other"
+    #[arg(long, env = "PULSE_TENANT_SERIES_MAX", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub(crate) tenant_series_max: u32,
+    /// A tenant for which nothing was counted for this long gives its place to others: its series end
+    #[arg(long, env = "PULSE_TENANT_SERIES_IDLE", default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) tenant_series_idle: Duration,
 }
 
 #[cfg(test)]

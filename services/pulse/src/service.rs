@@ -83,7 +83,11 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>
 /// # Errors
 /// An `OTEL_*` variable that cannot be read, or a database that cannot be reached; the text names it.
 pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &TelemetrySettings, alone: bool) -> anyhow::Result<Deps> {
-    let mut telemetry = Telemetry::builder(service.name()).namespace("pulse").version(env!("CARGO_PKG_VERSION"));
+    let mut telemetry = Telemetry::builder(service.name())
+        .namespace("pulse")
+        .version(env!("CARGO_PKG_VERSION"))
+        .label_values_max(settings.tenant_series_max as usize)
+        .label_idle_after(settings.tenant_series_idle);
     if alone {
         telemetry = telemetry.service_name_from_env();
     }

@@ -50,7 +50,7 @@ fn show(metrics: &Metrics, fleets: &[TenantFleet]) {
     let mut devices = Vec::with_capacity(fleets.len() * 3);
     for fleet in fleets {
         // A tenant's own counter shows from when the tenant does.
-        metrics.ingest.tenant(&fleet.tenant_id);
+        metrics.ingest.know_tenant(&fleet.tenant_id);
         alerts.push((vec![fleet.tenant_id.to_string()], fleet.active_alerts as f64));
         for (status, count) in &fleet.devices_by_status {
             devices.push((vec![fleet.tenant_id.to_string(), status.as_str().to_owned()], *count as f64));

@@ -49,8 +49,23 @@ fn a_whole_scrape_is_as_it_should_be() {
         "pulse_wait_seconds_count 1",
     ];
     // What the kit says of itself and of the process is not the point here.
-    let shown = text.lines().filter(|line| !line.contains("pulse_telemetry_") && !line.contains("pulse_process_"));
+    let shown = text.lines().filter(|line| !["pulse_telemetry_", "pulse_process_", "pulse_runtime_"].iter().any(|kit| line.contains(kit)));
     assert_eq!(shown.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn a_scrape_says_what_the_previous_one_cost() {
+    let telemetry = telemetry("worker");
+    let cost = || {
+        let shown = shown(&telemetry.render().unwrap());
+        ["pulse_telemetry_scrape_duration_seconds", "pulse_telemetry_scrape_size_bytes"]
+            .map(|name| shown[&format!("{name}{{service=\"worker\"}}")])
+    };
+    assert_eq!(cost(), [0.0, 0.0], "there was none before the first");
+    let text = telemetry.render().unwrap();
+    let [seconds, bytes] = cost();
+    assert!(seconds > 0.0 && seconds < 5.0, "{seconds}");
+    assert_eq!(bytes, text.len() as f64);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its functions too")]
 
 mod admin;
+mod budget;
+mod budget_idle;
+mod budget_scale;
 mod exposition;
 mod labels;
 mod logs;

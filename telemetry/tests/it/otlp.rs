@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use pulse_telemetry::{Definition, InitError, PoolProbe, QueueSample, Telemetry};
 
 use crate::receiver::{Receiver, refused};
-use crate::series::{metrics, pushed, resource, shown};
+use crate::series::{metrics, pushed, resource, shown, steady};
 use crate::telemetry_with;
 
 static INGESTED: Definition =
@@ -49,7 +49,8 @@ async fn carries_what_metrics_shows(receiver: Receiver) {
     let shown = shown(&telemetry.render().unwrap());
     telemetry.flush(WITHIN).await.unwrap();
     let push = receiver.pushes().pop().unwrap();
-    assert_eq!(pushed(&push), shown);
+    assert_eq!(pushed(&push).keys().collect::<Vec<_>>(), shown.keys().collect::<Vec<_>>());
+    assert_eq!(steady(pushed(&push)), steady(shown.clone()));
     assert_eq!(shown["pulse_db_pool_size{service=\"ui_api\"}"], 10.0);
     assert_eq!(shown["pulse_db_pool_free{service=\"ui_api\"}"], 8.0);
     assert_eq!(shown["pulse_telemetry_exports_total{outcome=\"success\",service=\"ui_api\",signal=\"metrics\"}"], 1.0);

@@ -12,6 +12,15 @@ use crate::receiver::Push;
 
 pub(crate) type Series = BTreeMap<String, f64>;
 
+/// What is another number at every collection, of the process, its runtime and the collections themselves.
+const MOVING: [&str; 3] = ["pulse_process_", "pulse_runtime_", "pulse_telemetry_scrape_"];
+
+/// Of all series those that two collections can be compared by.
+pub(crate) fn steady(mut series: Series) -> Series {
+    series.retain(|name, _| !MOVING.iter().any(|prefix| name.starts_with(prefix)));
+    series
+}
+
 /// Of a text exposition.
 pub(crate) fn shown(text: &str) -> Series {
     let mut series = Series::new();

@@ -1,8 +1,9 @@
 //! Messages by tenant and result. A tenant gets series of its own only once it is known to exist, so that strangers cannot make any.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use moka::sync::Cache;
 use pulse_domain::ids::TenantId;
 use pulse_domain::reading::RejectReason;
 use pulse_telemetry::{BoundCounter, Counter, Telemetry};
@@ -14,6 +15,10 @@ const UNKNOWN_TENANT: &str = "_unknown";
 /// Every [`RejectReason`], and accepted.
 const RESULTS: usize = RejectReason::ALL.len() + 1;
 const ACCEPTED: usize = RejectReason::ALL.len();
+const ACCEPTED_LABEL: &str = "accepted";
+/// Tenants whose handles are kept ready, and for how long without use. Others' are made anew when they are needed.
+const METERS_MAX: u64 = 10_000;
+const METER_IDLE: Duration = Duration::from_secs(3_600);
 
 /// The counters of one tenant, bound when they are first needed.
 pub(crate) struct TenantMeter {
@@ -39,7 +44,8 @@ impl TenantMeter {
 
     fn handle(&self, result: usize) -> &BoundCounter {
         self.bound[result].get_or_init(|| {
-            let label = RejectReason::ALL.get(result).map_or_else(|| "accepted".to_owned(), |reason| reason.as_str().to_ascii_lowercase());
+            let label =
+                RejectReason::ALL.get(result).map_or_else(|| ACCEPTED_LABEL.to_owned(), |reason| reason.as_str().to_ascii_lowercase());
             self.messages.bind(&[("tenant_id", &self.tenant_id), ("result", &label)])
         })
     }
@@ -56,7 +62,7 @@ impl std::fmt::Debug for TenantMeter {
 pub(crate) struct IngestMetrics {
     messages: Counter,
     unknown: Arc<TenantMeter>,
-    tenants: RwLock<HashMap<TenantId, Arc<TenantMeter>>>,
+    tenants: Cache<TenantId, Arc<TenantMeter>>,
     dropped: BoundCounter,
     telemetry: Telemetry,
 }
@@ -69,18 +75,21 @@ impl IngestMetrics {
             unknown.rejected(reason, 0);
         }
         let dropped = telemetry.counter(&INGEST_DROPPED).bind(&[]);
-        Self { messages, unknown, tenants: RwLock::default(), dropped, telemetry: telemetry.clone() }
+        let tenants = Cache::builder().max_capacity(METERS_MAX).time_to_idle(METER_IDLE).build();
+        Self { messages, unknown, tenants, dropped, telemetry: telemetry.clone() }
     }
 
     /// The meter of a tenant that is known to exist; its `accepted` shows from now on.
     pub(crate) fn tenant(&self, tenant_id: &TenantId) -> Arc<TenantMeter> {
-        if let Some(known) = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant_id) {
-            return Arc::clone(known);
-        }
-        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let meter = tenants.entry(tenant_id.clone()).or_insert_with(|| TenantMeter::new(tenant_id.as_str(), self.messages.clone()));
-        meter.handle(ACCEPTED).add(0);
-        Arc::clone(meter)
+        let meter = || TenantMeter::new(tenant_id.as_str(), self.messages.clone());
+        let meter = self.tenants.get_with_by_ref(tenant_id, meter);
+        meter.handle(ACCEPTED);
+        meter
+    }
+
+    /// Makes `accepted` of a tenant that exists show 0 where nothing was counted yet.
+    pub(crate) fn know_tenant(&self, tenant_id: &TenantId) {
+        self.messages.add(0, &[("tenant_id", tenant_id.as_str()), ("result", ACCEPTED_LABEL)]);
     }
 
     /// The meter of senders whose tenant is not certain.

@@ -1,0 +1,39 @@
+//! What telemetry says about itself: what scrapes cost, and how full the budget of the open label is.
+
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use crate::builtin::{LABEL_OVERFLOWS, LABEL_VALUES, SCRAPE_DURATION, SCRAPE_SIZE};
+use crate::definition::OPEN_LABEL;
+use crate::exposition::Exposition;
+use crate::instruments::Instruments;
+
+/// Shows them. To be called before other instruments are made: callbacks run in that order, and the first of these takes places back from
+/// idle tenants, which then end in all metrics at once.
+pub(crate) fn show(instruments: &Instruments, exposition: &Exposition, budget: &Arc<Budget>) {
+    let label = &[("label", OPEN_LABEL)];
+    if let Some(values) = instruments.observed(&LABEL_VALUES) {
+        let budget = Arc::clone(budget);
+        values.add_series(label, move || {
+            budget.sweep();
+            Some(number(budget.taken() as u64))
+        });
+    }
+    if let Some(overflows) = instruments.observed_counter(&LABEL_OVERFLOWS) {
+        let budget = Arc::clone(budget);
+        overflows.add_series(label, move || Some(number(budget.overflows())));
+    }
+    let previous = exposition.previous();
+    if let Some(duration) = instruments.observed(&SCRAPE_DURATION) {
+        let previous = Arc::clone(&previous);
+        duration.add_series(&[], move || Some(previous.duration().as_secs_f64()));
+    }
+    if let Some(size) = instruments.observed(&SCRAPE_SIZE) {
+        size.add_series(&[], move || Some(number(previous.bytes())));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
