@@ -18,8 +18,11 @@ use crate::instruments::{Instruments, SeriesLimits};
 use crate::logs::ServiceLog;
 use crate::otlp::metrics::{LateWatch, OtlpReader};
 use crate::otlp::{self, ExportWatch, Warning};
+#[cfg(target_os = "linux")]
+use crate::process;
 use crate::readiness::Readiness;
 use crate::resource::resource;
+use crate::runtime_metrics;
 use crate::self_metrics;
 use crate::shutdown::Providers;
 use crate::signal::Signal;
@@ -164,6 +167,9 @@ impl TelemetryBuilder {
         let budget = Budget::new(self.service, self.budget);
         let instruments = Instruments::new(self.service, metrics.meter(SCOPE), limits, Arc::clone(&budget), complaints.clone());
         self_metrics::show(&instruments, &exposition, &budget);
+        #[cfg(target_os = "linux")]
+        process::show(&instruments);
+        runtime_metrics::show(&instruments);
         self.own_metrics(&instruments);
         let warning = Warning::default();
         let watch = |signal| ExportWatch::new(self.service, signal, &instruments, warning.clone());

@@ -193,7 +193,7 @@ pub static POOL_MAX: Definition =
 pub static POOL_WAITING: Definition = Definition::gauge(
     "pulse_db_pool_waiting",
     "{request}",
-    "Requests that wait for a connection of the database pool right now.",
+    "Requests that wait for a connection of the database pool right now; on SQLite a writer that waits for its turn among all writers of the file is one.",
     &["service"],
 );
 
@@ -201,7 +201,7 @@ pub static POOL_WAITING: Definition = Definition::gauge(
 pub static POOL_ACQUIRE_DURATION: Definition = Definition::histogram(
     "pulse_db_pool_acquire_duration_seconds",
     "s",
-    "Time a request waited for a connection of the database pool, failed waits too.",
+    "Time a request waited for a connection of the database pool, failed waits too; on SQLite a writer's wait for its turn is in it.",
     &["service"],
     &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
 );

@@ -37,6 +37,8 @@ pub struct Definition {
     pub labels: &'static [&'static str],
     /// A histogram's upper bounds, in `unit`.
     pub bounds: &'static [f64],
+    /// Named by OpenTelemetry's semantic conventions and not by us.
+    pub convention: bool,
 }
 
 /// The kinds of instrument.
@@ -46,6 +48,8 @@ pub enum Kind {
     Counter,
     /// The present value.
     Gauge,
+    /// The present value of what adds up over several, a gauge on `/metrics`. Only the conventions tell it from a gauge.
+    UpDownCounter,
     /// A distribution over bounds.
     Histogram,
 }
@@ -61,12 +65,12 @@ pub struct DefinitionError {
 impl Definition {
     /// A counter; the name must end in `_total`.
     pub const fn counter(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
-        Self { name, kind: Kind::Counter, unit, help, labels, bounds: &[] }
+        Self { name, kind: Kind::Counter, unit, help, labels, bounds: &[], convention: false }
     }
 
     /// A gauge.
     pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
-        Self { name, kind: Kind::Gauge, unit, help, labels, bounds: &[] }
+        Self { name, kind: Kind::Gauge, unit, help, labels, bounds: &[], convention: false }
     }
 
     /// A histogram with these upper bounds, rising; the bucket to infinity is added by the exporters.
@@ -77,7 +81,20 @@ impl Definition {
         labels: &'static [&'static str],
         bounds: &'static [f64],
     ) -> Self {
-        Self { name, kind: Kind::Histogram, unit, help, labels, bounds }
+        Self { name, kind: Kind::Histogram, unit, help, labels, bounds, convention: false }
+    }
+
+    /// A metric of the semantic conventions: name and labels are theirs, with dots between the words, which `/metrics` shows as underscores.
+    /// A label that is given empty is left out, and `http.response.status_code` is a number over OTLP.
+    pub const fn convention(
+        kind: Kind,
+        name: &'static str,
+        unit: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        bounds: &'static [f64],
+    ) -> Self {
+        Self { name, kind, unit, help, labels, bounds, convention: true }
     }
 
     /// The labels that a caller gives, in order: all but `service`.
@@ -112,6 +129,12 @@ impl Definition {
     }
 
     fn check_name(&self) -> Result<(), Cow<'static, str>> {
+        if self.convention {
+            return if is_dotted(self.name) { Ok(()) } else { Err("a convention's name is words with dots between them".into()) };
+        }
+        if self.kind == Kind::UpDownCounter {
+            return Err("only the conventions have up-down counters; define a gauge".into());
+        }
         if !is_name(self.name) || !self.name.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err("a name is [a-z][a-z0-9_]*".into());
         }
@@ -138,7 +161,7 @@ impl Definition {
             return Err(format!("the unit {:?} is not UCUM; for example s, By, 1 or {{job}}", self.unit).into());
         }
         for (unit, word) in [("s", "seconds"), ("By", "bytes")] {
-            if self.unit == unit && !self.name.contains(word) {
+            if self.unit == unit && !self.convention && !self.name.contains(word) {
                 return Err(format!("the unit is {unit}, so the name has to hold the word {word}").into());
             }
         }
@@ -147,7 +170,8 @@ impl Definition {
 
     fn check_labels(&self) -> Result<(), Cow<'static, str>> {
         for (i, label) in self.labels.iter().enumerate() {
-            if !is_name(label) || label.starts_with("__") {
+            let is_sound = if self.convention { is_dotted(label) } else { is_name(label) && !label.starts_with("__") };
+            if !is_sound {
                 return Err(format!("the label {label:?} is not a name: [a-z_][a-z0-9_]*, not starting with __").into());
             }
             if ["le", "quantile", "job", "instance"].contains(label) {
@@ -166,8 +190,8 @@ impl Definition {
             Kind::Histogram if self.bounds.is_empty() => Err("a histogram needs its upper bounds".into()),
             Kind::Histogram if !self.bounds.iter().all(|bound| bound.is_finite()) => Err("a bound is a finite number".into()),
             Kind::Histogram if !self.bounds.is_sorted_by(|a, b| a < b) => Err("bounds rise, each above the one before".into()),
-            Kind::Counter | Kind::Gauge if !self.bounds.is_empty() => Err("only a histogram has bounds".into()),
-            Kind::Counter | Kind::Gauge | Kind::Histogram => Ok(()),
+            Kind::Counter | Kind::Gauge | Kind::UpDownCounter if !self.bounds.is_empty() => Err("only a histogram has bounds".into()),
+            Kind::Counter | Kind::Gauge | Kind::UpDownCounter | Kind::Histogram => Ok(()),
         }
     }
 }
@@ -177,9 +201,13 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
+fn is_dotted(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && name.contains('.') && name.split('.').all(|word| is_name(word) && !word.starts_with('_'))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Definition;
+    use super::{Definition, Kind};
 
     fn refusal(definition: &Definition) -> String {
         definition.check().expect_err("refused").to_string()
@@ -192,6 +220,8 @@ mod tests {
             Definition::gauge("pulse_queue_depth", "{item}", "Items.", &[]),
             Definition::gauge("pulse_build_info", "1", "Build.", &["version"]),
             Definition::histogram("pulse_wait_seconds", "s", "Waiting.", &["service"], &[0.1, 1.0]),
+            Definition::convention(Kind::UpDownCounter, "db.client.connection.count", "{x}", "Connections.", &["db.client.state"], &[]),
+            Definition::convention(Kind::Histogram, "http.server.request.duration", "s", "Requests.", &["http.route"], &[1.0]),
         ] {
             assert_eq!(definition.check(), Ok(()), "{definition:?}");
         }
@@ -200,6 +230,12 @@ mod tests {
     #[test]
     fn unsound_definitions_say_why() {
         for (definition, why) in [
+            (Definition::gauge("pulse.x", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
+            (Definition::gauge("pulse_x", "1", "X.", &["a.b"]), "\"a.b\""),
+            (Definition::convention(Kind::Gauge, "pulse_x", "1", "X.", &[], &[]), "dots"),
+            (Definition::convention(Kind::Gauge, "a..b", "1", "X.", &[], &[]), "dots"),
+            (Definition::convention(Kind::Gauge, "a.b", "1", "X.", &["route"], &[]), "\"route\""),
+            (Definition { kind: Kind::UpDownCounter, ..Definition::gauge("pulse_x", "1", "X.", &[]) }, "define a gauge"),
             (Definition::gauge("Pulse", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
             (Definition::gauge("_pulse", "1", "X.", &[]), "[a-z][a-z0-9_]*"),
             (Definition::gauge("", "1", "X.", &[]), "[a-z][a-z0-9_]*"),

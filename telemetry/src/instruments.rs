@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use crate::budget::Budget;
 use crate::builtin::CALLBACK_PANICS;
 use crate::collection;
 use crate::complaint::Complaints;
 use crate::definition::{Definition, Kind, OPEN_LABEL};
-use crate::instrument::{BoundCounter, Core, Counter, Gauge, Histogram};
+use crate::instrument::{Core, Counter, Gauge, Histogram};
 use crate::labels::LabelShape;
 use crate::observed::Observed;
 use crate::open_counter::OpenCounter;
@@ -36,8 +36,7 @@ enum Made {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
-    ReadCounter(Arc<Observed>),
-    ReadGauge { observed: Arc<Observed>, snapshot: Snapshot },
+    Read { usage: Use, observed: Arc<Observed>, snapshot: Snapshot },
 }
 
 /// What a definition is wanted for. One that is recorded and one that is read at collection are different instruments.
@@ -45,6 +44,7 @@ enum Made {
 enum Use {
     Counter,
     ReadCounter,
+    ReadUpDownCounter,
     SetGauge,
     ReadGauge,
     Histogram,
@@ -54,6 +54,7 @@ impl Use {
     fn kind(self) -> Kind {
         match self {
             Self::Counter | Self::ReadCounter => Kind::Counter,
+            Self::ReadUpDownCounter => Kind::UpDownCounter,
             Self::SetGauge | Self::ReadGauge => Kind::Gauge,
             Self::Histogram => Kind::Histogram,
         }
@@ -66,8 +67,7 @@ impl Made {
             Self::Counter(_) => Use::Counter,
             Self::Gauge(_) => Use::SetGauge,
             Self::Histogram(_) => Use::Histogram,
-            Self::ReadCounter(_) => Use::ReadCounter,
-            Self::ReadGauge { .. } => Use::ReadGauge,
+            Self::Read { usage, .. } => *usage,
         }
     }
 }
@@ -125,58 +125,58 @@ impl Instruments {
         if let Some(Made::Histogram(histogram)) = made { histogram } else { Histogram::new(None) }
     }
 
-    /// A gauge's sources. None: refused, and the log says why.
+    /// The sources of a gauge or up-down counter. None: refused, and the log says why.
     pub(crate) fn observed(&self, definition: &'static Definition) -> Option<Arc<Observed>> {
-        if self.refuses_open(definition) {
-            return None;
-        }
-        if let Some(Made::ReadGauge { observed, .. }) = self.read_gauge(definition) { Some(observed) } else { None }
+        let usage = if definition.kind == Kind::UpDownCounter { Use::ReadUpDownCounter } else { Use::ReadGauge };
+        self.read_alone(definition, usage)
     }
 
-    /// A counter's sources: running totals that are kept elsewhere. None: refused, and the log says why.
+    /// The sources of a counter: running totals that are kept elsewhere. None: refused, and the log says why.
     pub(crate) fn observed_counter(&self, definition: &'static Definition) -> Option<Arc<Observed>> {
-        if self.refuses_open(definition) {
-            return None;
-        }
-        let panics = self.panics();
-        let made = self.get(definition, Use::ReadCounter, || {
-            let observed = Arc::new(Observed::new(self.shape(definition), self.complaints.clone(), panics));
-            let seen = Arc::clone(&observed);
-            self.meter
-                .f64_observable_counter(definition.name)
-                .with_unit(definition.unit)
-                .with_description(definition.help)
-                .with_callback(move |observer| seen.collect(&mut |value, attributes| observer.observe(value, attributes)))
-                .build();
-            Made::ReadCounter(observed)
-        });
-        if let Some(Made::ReadCounter(observed)) = made { Some(observed) } else { None }
+        self.read_alone(definition, Use::ReadCounter)
     }
 
     pub(crate) fn snapshot(&self, definition: &'static Definition) -> Snapshot {
-        if let Some(Made::ReadGauge { snapshot, .. }) = self.read_gauge(definition) { snapshot } else { Snapshot::nothing() }
+        if let Some(Made::Read { snapshot, .. }) = self.read(definition, Use::ReadGauge) { snapshot } else { Snapshot::nothing() }
     }
 
-    fn read_gauge(&self, definition: &'static Definition) -> Option<Made> {
-        let panics = self.panics();
-        self.get(definition, Use::ReadGauge, || {
+    fn read_alone(&self, definition: &'static Definition, usage: Use) -> Option<Arc<Observed>> {
+        if self.refuses_open(definition) {
+            return None;
+        }
+        if let Some(Made::Read { observed, .. }) = self.read(definition, usage) { Some(observed) } else { None }
+    }
+
+    fn read(&self, definition: &'static Definition, usage: Use) -> Option<Made> {
+        // Asked for first: making an instrument holds the lock that this needs.
+        let panics = self.counter(&CALLBACK_PANICS).bind(&[]);
+        self.get(definition, usage, || {
             let observed = Arc::new(Observed::new(self.shape(definition), self.complaints.clone(), panics));
-            let seen = Arc::clone(&observed);
-            self.meter
-                .f64_observable_gauge(definition.name)
-                .with_unit(definition.unit)
-                .with_description(definition.help)
-                .with_callback(move |observer| seen.collect(&mut |value, attributes| observer.observe(value, attributes)))
-                .build();
-            let budget = definition.is_open().then(|| Arc::clone(&self.budget));
-            let snapshot = Snapshot::new(Arc::clone(&observed), budget, self.complaints.once());
-            Made::ReadGauge { observed, snapshot }
+            self.make_observable(definition, usage, Arc::clone(&observed));
+            let snapshot = if usage == Use::ReadGauge {
+                let budget = definition.is_open().then(|| Arc::clone(&self.budget));
+                Snapshot::new(Arc::clone(&observed), budget, self.complaints.once())
+            } else {
+                Snapshot::nothing()
+            };
+            Made::Read { usage, observed, snapshot }
         })
     }
 
-    /// To be asked for before [`get`](Self::get), which holds the lock that this needs.
-    fn panics(&self) -> BoundCounter {
-        self.counter(&CALLBACK_PANICS).bind(&[])
+    fn make_observable(&self, definition: &'static Definition, usage: Use, seen: Arc<Observed>) {
+        let read = move |observer: &dyn AsyncInstrument<f64>| seen.collect(&mut |value, attributes| observer.observe(value, attributes));
+        let (meter, unit, help) = (&self.meter, definition.unit, definition.help);
+        match usage {
+            Use::ReadCounter => {
+                meter.f64_observable_counter(definition.name).with_unit(unit).with_description(help).with_callback(read).build();
+            }
+            Use::ReadUpDownCounter => {
+                meter.f64_observable_up_down_counter(definition.name).with_unit(unit).with_description(help).with_callback(read).build();
+            }
+            _ => {
+                meter.f64_observable_gauge(definition.name).with_unit(unit).with_description(help).with_callback(read).build();
+            }
+        }
     }
 
     /// A gauge that is set or read for each label set by itself: what of those that have no place would it show as theirs?

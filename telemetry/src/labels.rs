@@ -6,6 +6,9 @@ use opentelemetry::{Key, KeyValue, StringValue, Value};
 
 use crate::definition::{Definition, OPEN_LABEL, SERVICE};
 
+/// The one label of the conventions that we record and that is a number.
+const STATUS_CODE: &str = "http.response.status_code";
+
 /// Label names and values of one series, in any order, all that the definition lists. `service` is never among them: the kit adds it.
 pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
@@ -92,19 +95,29 @@ impl LabelShape {
     }
 
     fn fill<'a>(&self, value_of: impl Fn(&'static str, usize) -> Option<&'a str>) -> Option<Vec<KeyValue>> {
-        self.keys
-            .iter()
-            .map(|slot| match slot {
-                Slot::Service => Some(KeyValue::new(Key::from_static_str(SERVICE), self.service)),
-                Slot::Given(name, place) => Some(text(name, value_of(name, *place)?)),
-            })
-            .collect()
+        let mut attributes = Vec::with_capacity(self.keys.len());
+        for slot in &self.keys {
+            match slot {
+                Slot::Service => attributes.push(KeyValue::new(Key::from_static_str(SERVICE), self.service)),
+                Slot::Given(name, place) => match value_of(name, *place)? {
+                    "" if self.definition.convention => {}
+                    value if self.definition.convention && *name == STATUS_CODE => attributes.push(number(name, value)),
+                    value => attributes.push(text(name, value)),
+                },
+            }
+        }
+        Some(attributes)
     }
 
     fn refusal(&self, given: &[&str]) -> String {
         let wanted: Vec<_> = self.definition.caller_labels().collect();
         format!("{} takes the labels {wanted:?} but was given {given:?}; nothing is recorded", self.definition.name)
     }
+}
+
+/// As text if it is none.
+fn number(name: &'static str, value: &str) -> KeyValue {
+    value.parse().map_or_else(|_| text(name, value), |number: i64| KeyValue::new(Key::from_static_str(name), number))
 }
 
 /// Shared text, as every collection clones it for every reader.

@@ -100,6 +100,12 @@ impl Observed {
     }
 }
 
+/// A count as the number that is shown.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is an f64; counts are exact up to 2^53")]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}
+
 fn one_series(attributes: Vec<KeyValue>, read: impl Fn() -> Option<f64>) -> impl Fn(Emit<'_>) {
     move |emit| {
         if let Some(value) = read() {

@@ -13,7 +13,7 @@ use crate::builtin::{QUEUE_DEPTH, QUEUE_OLDEST_AGE, QUEUE_PROBE_FAILURES};
 use crate::complaint::Complaints;
 use crate::instrument::BoundCounter;
 use crate::instruments::Instruments;
-use crate::observed::SourceHandle;
+use crate::observed::{SourceHandle, number};
 
 /// A probe has as long as its interval, within these.
 const PROBE_TIME_MIN: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl QueueProbe {
             let read = move || last.lock().unwrap_or_else(PoisonError::into_inner).map(of);
             instruments.observed(definition)?.add_series_while(labels, read)
         };
-        let depth = gauge(&QUEUE_DEPTH, |sample| count(sample.depth));
+        let depth = gauge(&QUEUE_DEPTH, |sample| number(sample.depth));
         let oldest_age = gauge(&QUEUE_OLDEST_AGE, |sample| sample.oldest_age.as_secs_f64());
         let failures = instruments.counter(&QUEUE_PROBE_FAILURES).bind(labels);
         let sampler = Sampler { name, last, failures, failing: false };
@@ -81,11 +81,6 @@ impl QueueProbe {
         let task = runtime.spawn(sampler.run(every.max(EVERY_MIN), probe)).abort_handle();
         Self { _probing: Some(Probing { task, _gauges: [depth, oldest_age] }) }
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a gauge is an f64; counts are exact up to 2^53")]
-fn count(depth: u64) -> f64 {
-    depth as f64
 }
 
 struct Sampler {

@@ -7,6 +7,7 @@ use crate::builtin::{LABEL_OVERFLOWS, LABEL_VALUES, SCRAPE_DURATION, SCRAPE_SIZE
 use crate::definition::OPEN_LABEL;
 use crate::exposition::Exposition;
 use crate::instruments::Instruments;
+use crate::observed::number;
 
 /// Shows them. To be called before other instruments are made: callbacks run in that order, and the first of these takes places back from
 /// idle tenants, which then end in all metrics at once.
@@ -31,9 +32,4 @@ pub(crate) fn show(instruments: &Instruments, exposition: &Exposition, budget: &
     if let Some(size) = instruments.observed(&SCRAPE_SIZE) {
         size.add_series(&[], move || Some(number(previous.bytes())));
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
 }

@@ -16,7 +16,7 @@ use crate::instruments::Instruments;
 use crate::labels::Labels;
 use crate::logs::ServiceLog;
 use crate::operation::Operation;
-use crate::pool::PoolProbe;
+use crate::pool::{PoolProbe, PoolWaits};
 use crate::queue::{QueueProbe, QueueSample};
 use crate::readiness::Readiness;
 use crate::shutdown::{Providers, ShutdownError};
@@ -100,7 +100,18 @@ impl Telemetry {
 
     /// `pulse_db_pool_size`, `pulse_db_pool_free` and `pulse_db_pool_max`, read at collection.
     pub fn observe_pool(&self, probe: PoolProbe) {
-        probe.observe(&self.0.instruments);
+        probe.observe(&self.0.instruments, self.pool_name());
+    }
+
+    /// `pulse_db_pool_waiting`, `pulse_db_pool_acquire_duration_seconds` and `pulse_db_pool_acquire_timeouts_total`, of waits that the
+    /// caller tells of, as a pool tells of none. They show 0 from now on.
+    pub fn pool_waits(&self) -> PoolWaits {
+        PoolWaits::new(&self.0.instruments, self.pool_name())
+    }
+
+    /// What the conventions' metrics call the pool, of which a service has one.
+    fn pool_name(&self) -> Option<&'static str> {
+        self.0.conventions.then_some(self.0.service)
     }
 
     /// `pulse_queue_depth` and `pulse_queue_oldest_age_seconds`, sampled on a task of its own until the handle is dropped. Shows 0 from
