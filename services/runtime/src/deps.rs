@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_domain::Timestamp;
-use pulse_store::{Backlog, SharedStore};
-use pulse_telemetry::{PoolProbe, QueueProbe, QueueSample, Telemetry};
+use pulse_store::{AcquireEnd, AcquireObserver, Backlog, SharedStore};
+use pulse_telemetry::{PoolProbe, PoolWaits, QueueProbe, QueueSample, Telemetry};
 
 use crate::{Clock, Spans};
 
@@ -20,13 +20,15 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Wires the pool's gauges (`pulse_db_pool_*`, read from the pool at collection) and /ready's check of the database.
+    /// Wires the pool's metrics (`pulse_db_pool_*`: the pool read at collection, waits for its connections observed) and /ready's check of
+    /// the database.
     pub fn new(store: SharedStore, telemetry: Telemetry, clock: Clock) -> Self {
         let read = |field: fn(pulse_store::PoolStatus) -> u32| {
             let store = Arc::clone(&store);
             move || field(store.pool())
         };
         telemetry.observe_pool(PoolProbe::new(read(|pool| pool.size), read(|pool| pool.idle), read(|pool| pool.max)));
+        store.observe_acquires(Arc::new(Waits(telemetry.pool_waits())));
         let database = Arc::clone(&store);
         telemetry.readiness().check("database", move || {
             let database = Arc::clone(&database);
@@ -52,5 +54,19 @@ impl Deps {
                 Ok::<_, pulse_store::Error>(QueueSample { depth: backlog.depth, oldest_age })
             }
         })
+    }
+}
+
+/// Waits for a connection, as the store tells of them.
+#[derive(Debug)]
+struct Waits(PoolWaits);
+
+impl AcquireObserver for Waits {
+    fn waits(&self) {
+        self.0.begin();
+    }
+
+    fn waited(&self, wait: Duration, end: AcquireEnd) {
+        self.0.end(wait, end == AcquireEnd::TimedOut);
     }
 }

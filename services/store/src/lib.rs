@@ -11,6 +11,7 @@
 //! - **All or nothing.** Each method is one transaction, but for claims and purges that say otherwise.
 //! - **Cancel-safe.** Dropping a future leaves the whole change or none.
 
+mod acquire;
 mod alerts;
 mod delivery;
 mod dispatch;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::ids::LeaseId;
 
+pub use acquire::{AcquireEnd, AcquireObserver};
 pub use alerts::{AlertFilter, AlertStore, TenantFleet};
 pub use delivery::{AttemptRecord, ClaimedJob, DeliveryStore, JobBatch, JobFilter, RecordSummary};
 pub use dispatch::{DispatchStore, DispatchSummary, EventBatch};
@@ -62,6 +64,9 @@ pub trait Database: Debug + Send + Sync + 'static {
 
     /// The pool right now: atomic loads, safe in a metric's callback.
     fn pool(&self) -> PoolStatus;
+
+    /// From now on `observer` sees every request for a connection. A store has one observer: the first that it is given.
+    fn observe_acquires(&self, observer: Arc<dyn AcquireObserver>);
 
     /// A wake-up for work on `topic`. It is a hint that may be lost or come for nothing: polling is the truth.
     fn wake(&self, topic: Topic) -> Wake;

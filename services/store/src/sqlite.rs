@@ -1,5 +1,6 @@
 //! SQLite behind the store's traits: one file in WAL mode, one writer at a time, readers free.
 
+mod acquire;
 mod alerts;
 mod changes;
 mod delivery;
@@ -18,14 +19,14 @@ mod snapshot;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{Mutex, watch};
 
-use crate::{Database, PoolStatus, Result, Topic, Wake};
+use crate::{AcquireObserver, Database, PoolStatus, Result, Topic, Wake};
 
 pub use open::OpenError;
 
@@ -111,7 +112,7 @@ impl Sqlite {
         let options = connect_options(&self.path);
         let writers = pool(1).connect_with(options.clone()).await?;
         let readers = pool(settings.max_connections.max(2) - 1).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(SqliteStore { writers, readers, shared: Arc::clone(&self.shared) })
+        Ok(SqliteStore { writers, readers, shared: Arc::clone(&self.shared), observer: Arc::default() })
     }
 }
 
@@ -136,6 +137,7 @@ pub struct SqliteStore {
     writers: SqlitePool,
     readers: SqlitePool,
     shared: Arc<Shared>,
+    observer: Arc<OnceLock<Arc<dyn AcquireObserver>>>,
 }
 
 #[async_trait]
@@ -145,7 +147,7 @@ impl Database for SqliteStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&self.readers).await?;
+        sqlx::query("SELECT 1 FROM tenants LIMIT 1").execute(&mut *self.reader().await?).await?;
         Ok(())
     }
 
@@ -157,6 +159,10 @@ impl Database for SqliteStore {
             idle: u32::try_from(idle).unwrap_or(u32::MAX),
             max: pools.iter().map(|pool| pool.options().get_max_connections()).sum(),
         }
+    }
+
+    fn observe_acquires(&self, observer: Arc<dyn AcquireObserver>) {
+        self.observer.get_or_init(|| observer);
     }
 
     fn wake(&self, topic: Topic) -> Wake {

@@ -19,11 +19,11 @@ use crate::{AlertFilter, AlertStore, CommitSummary, Page, PageRequest, Result, T
 #[async_trait]
 impl AlertStore for SqliteStore {
     async fn alert(&self, tenant_id: &TenantId, alert_id: AlertId) -> Result<Option<Alert>> {
-        find(&mut *self.readers.acquire().await?, tenant_id, alert_id).await
+        find(&mut *self.reader().await?, tenant_id, alert_id).await
     }
 
     async fn alerts(&self, tenant_id: &TenantId, filter: &AlertFilter, page: &PageRequest) -> Result<Page<Alert>> {
-        let rows = list(tenant_id, filter, page)?.build().fetch_all(&self.readers).await?;
+        let rows = list(tenant_id, filter, page)?.build().fetch_all(&mut *self.reader().await?).await?;
         let items = rows.iter().map(alert).collect::<Result<_>>()?;
         Ok(paging::page(List::Alerts, page, items, |alert: &Alert| alert.alert_id.0))
     }
@@ -32,7 +32,7 @@ impl AlertStore for SqliteStore {
         let rows = sqlx::query("SELECT * FROM alert_events WHERE tenant_id = ?1 AND alert_id = ?2 ORDER BY seq")
             .bind(tenant_id.as_str())
             .bind(blob(&alert_id.0))
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         rows.iter().map(event).collect()
     }
@@ -115,7 +115,7 @@ impl AlertStore for SqliteStore {
         )
         .bind(tenant_id.as_str())
         .bind(fingerprint.as_str())
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut *self.reader().await?)
         .await?;
         row.as_ref().map(alert).transpose()
     }
@@ -129,7 +129,7 @@ impl AlertStore for SqliteStore {
                     WHERE d.tenant_id = t.tenant_id AND d.lifecycle = 'ACTIVE' GROUP BY s.status)) AS devices
             FROM tenants t ORDER BY tenant_id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         tenants.iter().map(tenant_fleet).collect()
     }

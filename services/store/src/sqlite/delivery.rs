@@ -42,7 +42,7 @@ impl DeliveryStore for SqliteStore {
         )
         .bind(queue.as_str())
         .bind(micros(now))
-        .fetch_one(&self.readers)
+        .fetch_one(&mut *self.reader().await?)
         .await?;
         Fields::new(&row, "the delivery backlog").backlog()
     }
@@ -96,7 +96,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn job(&self, tenant_id: &TenantId, job_id: JobId) -> Result<Option<Job>> {
-        list::find(&mut *self.readers.acquire().await?, tenant_id, job_id).await
+        list::find(&mut *self.reader().await?, tenant_id, job_id).await
     }
 
     async fn jobs(&self, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
@@ -141,7 +141,7 @@ impl SqliteStore {
             WHERE i.enabled",
         )
         .bind(to_json(&keys)?)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter()
             .map(|row| {

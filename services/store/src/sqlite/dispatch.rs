@@ -88,7 +88,7 @@ impl DispatchStore for SqliteStore {
             "SELECT count(*) AS depth, (SELECT at FROM alert_events WHERE dispatched_at IS NULL ORDER BY seq LIMIT 1) AS oldest_at
             FROM alert_events WHERE dispatched_at IS NULL",
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&mut *self.reader().await?)
         .await?;
         Fields::new(&row, "the dispatch backlog").backlog()
     }
@@ -149,7 +149,7 @@ impl DispatchStore for SqliteStore {
 impl SqliteStore {
     async fn routes_for(&self, events: &[AlertEvent]) -> Result<Vec<(Route, Queue)>> {
         let tenants: std::collections::BTreeSet<&TenantId> = events.iter().map(|event| &event.alert.tenant_id).collect();
-        let rows = sqlx::query(ROUTES).bind(to_json(&tenants)?).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(ROUTES).bind(to_json(&tenants)?).fetch_all(&mut *self.reader().await?).await?;
         rows.iter().map(|row| Ok((routes::route(row)?, Fields::new(row, "a route").one_of("queue", &Queue::ALL, Queue::as_str)?))).collect()
     }
 }

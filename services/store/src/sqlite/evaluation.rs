@@ -26,7 +26,7 @@ impl EvaluationStore for SqliteStore {
     async fn evaluation_backlog(&self, now: Timestamp) -> Result<Backlog> {
         let row = sqlx::query("SELECT count(*) AS depth, min(due_at) AS oldest_at FROM device_state WHERE due_at <= ?1")
             .bind(micros(now))
-            .fetch_one(&self.readers)
+            .fetch_one(&mut *self.reader().await?)
             .await?;
         Fields::new(&row, "the evaluation backlog").backlog()
     }
@@ -41,7 +41,7 @@ impl EvaluationStore for SqliteStore {
             ORDER BY r.tenant_id, r.rule_id",
         )
         .bind(to_json(tenants)?)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         found.iter().map(rules::rule).collect()
     }
@@ -52,7 +52,7 @@ impl EvaluationStore for SqliteStore {
             "SELECT min(up_since) AS up_since, min(durable_through) AS durable_through FROM ingest_progress WHERE reported_at >= ?1",
         )
         .bind(alive_since)
-        .fetch_one(&self.readers)
+        .fetch_one(&mut *self.reader().await?)
         .await?;
         let fields = Fields::new(&row, "the progress of ingest");
         let progress = fields.time_option("up_since")?.zip(fields.time_option("durable_through")?);

@@ -79,7 +79,7 @@ impl IngestStore for SqliteStore {
             FROM jsonb_each(?1) k CROSS JOIN devices d ON d.tenant_id = k.value ->> 0 AND d.device_id = k.value ->> 1",
         )
         .bind(to_json(&pairs)?)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut credentials = vec![None; keys.len()];
         for row in &found {
@@ -111,7 +111,7 @@ impl IngestStore for SqliteStore {
             .bind(from.map_or(i64::MIN, micros))
             .bind(to.map_or(i64::MAX, micros))
             .bind(paging::rows_wanted(page))
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         let items = rows.iter().map(reading).collect::<Result<_>>()?;
         Ok(paging::page(List::Readings, page, items, |reading: &Reading| reading.reading_id.0))

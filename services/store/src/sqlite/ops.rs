@@ -83,7 +83,7 @@ impl OpsStore for SqliteStore {
             .bind(blob(&after.map_or(Uuid::nil(), |id| id.0)))
             .bind(micros(now))
             .bind(limit)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         let alerts = rows.iter().map(alerts::alert).collect::<Result<Vec<Alert>>>()?;
         if alerts.is_empty() {
@@ -95,7 +95,7 @@ impl OpsStore for SqliteStore {
             ORDER BY p.tenant_id, p.policy_id",
         )
         .bind(to_json(&tenants)?)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let policies = rows.iter().map(policies::policy).collect::<Result<Vec<Policy>>>()?;
         Ok((alerts, policies))
@@ -141,7 +141,7 @@ impl OpsStore for SqliteStore {
     }
 
     async fn purge_readings(&self, before: Timestamp, limit: u32) -> Result<Purged> {
-        let row = sqlx::query(OLD_READINGS).bind(micros(before)).bind(limit).fetch_one(&self.readers).await?;
+        let row = sqlx::query(OLD_READINGS).bind(micros(before)).bind(limit).fetch_one(&mut *self.reader().await?).await?;
         let fields = super::rows::Fields::new(&row, "old readings");
         let (ids, found): (String, u64) = (fields.get("ids")?, fields.number("rows")?);
         if found == 0 {

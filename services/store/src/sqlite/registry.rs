@@ -40,7 +40,7 @@ async fn page_by_id<T>(
         .bind(tenant_id.map(TenantId::as_str))
         .bind(blob(&after))
         .bind(paging::rows_wanted(page))
-        .fetch_all(&store.readers)
+        .fetch_all(&mut *store.reader().await?)
         .await?;
     let items = rows.iter().map(read).collect::<Result<_>>()?;
     Ok(paging::page(list, page, items, id))
@@ -54,7 +54,7 @@ async fn find_by_id<T>(
     id: Uuid,
     read: fn(&SqliteRow) -> Result<T>,
 ) -> Result<Option<T>> {
-    let row = sqlx::query(sql).bind(tenant_id.as_str()).bind(blob(&id)).fetch_optional(&store.readers).await?;
+    let row = sqlx::query(sql).bind(tenant_id.as_str()).bind(blob(&id)).fetch_optional(&mut *store.reader().await?).await?;
     row.as_ref().map(read).transpose()
 }
 

@@ -1,9 +1,7 @@
 //! Writing: one at a time in the process, waited for in order.
 
-use std::sync::Arc;
-
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{SqlSafeStr as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::SqliteStore;
@@ -43,20 +41,17 @@ impl WriteTransaction {
 }
 
 impl SqliteStore {
-    /// Waits for the gate, then for this service's one writing connection, then, at the first statement, for other processes.
-    ///
-    /// The gate comes first, so that writers wait in a fair queue rather than on SQLite's lock, which whoever asks at the right moment
-    /// gets. Whoever has passed it waits for no reader, as the writing connection is apart from theirs.
+    /// Waits for the [writing connection](Self::writing_connection), then, at the first statement, for other processes.
     pub(super) async fn writer(&self) -> Result<Writer> {
-        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-        let connection = self.writers.acquire().await?;
+        let (connection, gate) = self.writing_connection().await?;
         Ok(Writer { connection, _gate: gate })
     }
 
     /// As [`Self::writer`], for a transaction that holds the lock for writing from its beginning, so that it never has to be done again.
     pub(super) async fn write(&self) -> Result<WriteTransaction> {
-        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-        let transaction = self.writers.begin_with("BEGIN IMMEDIATE").await?;
+        let (connection, gate) = self.writing_connection().await?;
+        // What `begin_with` of the pool does once it has a connection.
+        let transaction = Transaction::begin(connection, Some("BEGIN IMMEDIATE".into_sql_str())).await?;
         Ok(WriteTransaction { transaction, gate })
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &Job
         query.push(" AND integration_id = ").push_bind(integration_id.0.as_bytes().to_vec());
     }
     query.push(" ORDER BY job_id DESC LIMIT ").push_bind(paging::rows_wanted(page));
-    let rows = query.build().fetch_all(&store.readers).await?;
+    let rows = query.build().fetch_all(&mut *store.reader().await?).await?;
     let items = rows.iter().map(job).collect::<Result<_>>()?;
     Ok(paging::page(List::Jobs, page, items, |job: &Job| job.job_id.0))
 }
@@ -48,7 +48,7 @@ pub(super) async fn attempts(store: &SqliteStore, tenant_id: &TenantId, job_id: 
     let rows = sqlx::query("SELECT * FROM attempts WHERE tenant_id = ?1 AND job_id = ?2 ORDER BY started_at, attempt")
         .bind(tenant_id.as_str())
         .bind(blob(&job_id.0))
-        .fetch_all(&store.readers)
+        .fetch_all(&mut *store.reader().await?)
         .await?;
     rows.iter().map(attempt).collect()
 }

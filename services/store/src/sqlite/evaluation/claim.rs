@@ -83,7 +83,7 @@ async fn load(store: &SqliteStore, claim: Claim, lease: LeaseId, readings_max: u
         .bind(blob(&lease.0))
         .bind(claim.limit)
         .bind(readings_max.div_ceil(READINGS_PER_MILESTONE))
-        .fetch_all(&store.readers)
+        .fetch_all(&mut *store.reader().await?)
         .await?;
     let readings_max = usize::try_from(readings_max).unwrap_or(usize::MAX);
     rows.iter().map(|row| due_device(row, readings_max)).collect()
@@ -94,7 +94,7 @@ async fn versions(store: &SqliteStore, tenants: &BTreeSet<&TenantId>) -> Result<
         "SELECT t.tenant_id, t.rules_version FROM json_each(?1) j CROSS JOIN tenants t ON t.tenant_id = j.value ORDER BY t.tenant_id",
     )
     .bind(to_json(tenants)?)
-    .fetch_all(&store.readers)
+    .fetch_all(&mut *store.reader().await?)
     .await?;
     rows.iter()
         .map(|row| {

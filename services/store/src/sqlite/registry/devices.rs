@@ -51,7 +51,7 @@ pub(super) async fn insert(store: &SqliteStore, tenant_id: &TenantId, devices: &
 pub(super) async fn find(store: &SqliteStore, key: &DeviceKey) -> Result<Option<Device>> {
     let mut query = QueryBuilder::new(SELECT);
     query.push_bind(key.tenant_id.as_str()).push(" AND d.device_id = ").push_bind(key.device_id.as_str());
-    let row = query.build().fetch_optional(&store.readers).await?;
+    let row = query.build().fetch_optional(&mut *store.reader().await?).await?;
     row.as_ref().map(device).transpose()
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &Dev
         query.push(" AND d.lifecycle = ").push_bind(lifecycle.as_str());
     }
     query.push(" ORDER BY d.device_id LIMIT ").push_bind(paging::rows_wanted(page));
-    let rows = query.build().fetch_all(&store.readers).await?;
+    let rows = query.build().fetch_all(&mut *store.reader().await?).await?;
     let items = rows.iter().map(device).collect::<Result<_>>()?;
     Ok(paging::page(List::Devices, page, items, |device: &Device| device.device_id.as_str().to_owned()))
 }

@@ -22,7 +22,10 @@ pub(super) async fn insert(store: &SqliteStore, tenant: &Tenant) -> Result<()> {
 }
 
 pub(super) async fn find(store: &SqliteStore, tenant_id: &TenantId) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT * FROM tenants WHERE tenant_id = ?1").bind(tenant_id.as_str()).fetch_optional(&store.readers).await?;
+    let row = sqlx::query("SELECT * FROM tenants WHERE tenant_id = ?1")
+        .bind(tenant_id.as_str())
+        .fetch_optional(&mut *store.reader().await?)
+        .await?;
     row.as_ref().map(tenant).transpose()
 }
 
@@ -33,7 +36,7 @@ pub(super) async fn page(store: &SqliteStore, page: &PageRequest) -> Result<Page
         .bind(after)
         .bind(SYSTEM_TENANT)
         .bind(paging::rows_wanted(page))
-        .fetch_all(&store.readers)
+        .fetch_all(&mut *store.reader().await?)
         .await?;
     let items = rows.iter().map(tenant).collect::<Result<_>>()?;
     Ok(paging::page(List::Tenants, page, items, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))

@@ -27,7 +27,8 @@ pub(super) async fn insert(store: &SqliteStore, token: &ApiToken, hash: &TokenHa
 }
 
 pub(super) async fn find(store: &SqliteStore, hash: &TokenHash) -> Result<Option<ApiToken>> {
-    let row = sqlx::query("SELECT * FROM api_tokens WHERE token_hash = ?1").bind(&hash.0[..]).fetch_optional(&store.readers).await?;
+    let row =
+        sqlx::query("SELECT * FROM api_tokens WHERE token_hash = ?1").bind(&hash.0[..]).fetch_optional(&mut *store.reader().await?).await?;
     row.as_ref().map(token).transpose()
 }
 
