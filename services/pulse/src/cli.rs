@@ -97,6 +97,9 @@ pub(crate) struct TelemetrySettings {
     /// A tenant for which nothing was counted for this long gives its place to others: its series end
     #[arg(long, env = "PULSE_TENANT_SERIES_IDLE", default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) tenant_series_idle: Duration,
+    /// Records the OpenTelemetry conventions' own metrics too (db.client.connection.*, http.server.request.duration), for boards made for those
+    #[arg(long, env = "PULSE_OTEL_CONVENTIONS", default_value_t = false, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) otel_conventions: bool,
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &Telemet
         .namespace("pulse")
         .version(env!("CARGO_PKG_VERSION"))
         .label_values_max(settings.tenant_series_max as usize)
-        .label_idle_after(settings.tenant_series_idle);
+        .label_idle_after(settings.tenant_series_idle)
+        .conventions(settings.otel_conventions);
     if alone {
         telemetry = telemetry.service_name_from_env();
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
+use pulse_telemetry::conventions::HTTP_SERVER_REQUEST_DURATION;
 use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Histogram, Telemetry};
 
 use super::{HTTP_DURATION, HTTP_REQUESTS};
@@ -23,6 +24,8 @@ const STATUS_CUT: u16 = 499;
 pub(crate) struct HttpMetrics {
     requests: Counter,
     duration: Histogram,
+    /// The conventions' own, where they are wanted.
+    convention: Option<Histogram>,
     templates: HashMap<Box<str>, Series>,
     unmatched: Series,
 }
@@ -34,6 +37,15 @@ type Series = RwLock<HashMap<(&'static str, u16), Bound>>;
 struct Bound {
     requests: BoundCounter,
     duration: BoundHistogram,
+    convention: Option<BoundHistogram>,
+}
+
+impl Bound {
+    fn record(&self, seconds: f64) {
+        self.requests.add(1);
+        self.duration.record(seconds);
+        self.convention.iter().for_each(|duration| duration.record(seconds));
+    }
 }
 
 impl HttpMetrics {
@@ -46,6 +58,7 @@ impl HttpMetrics {
         let metrics = Self {
             requests: telemetry.counter(&HTTP_REQUESTS),
             duration: telemetry.histogram(&HTTP_DURATION),
+            convention: telemetry.conventions().then(|| telemetry.histogram(&HTTP_SERVER_REQUEST_DURATION)),
             templates: templates.into_iter().map(|template| (template.into_boxed_str(), Series::default())).collect(),
             unmatched: Series::default(),
         };
@@ -66,12 +79,29 @@ impl HttpMetrics {
         }
         let mut series = series.write().unwrap_or_else(PoisonError::into_inner);
         let bound = series.entry((method, status)).or_insert_with(|| {
-            let status = status.to_string();
-            let labels = [("method", method), ("path_template", template), ("status_code", status.as_str())];
-            Bound { requests: self.requests.bind(&labels), duration: self.duration.bind(&labels) }
+            let code = status.to_string();
+            let labels = [("method", method), ("path_template", template), ("status_code", code.as_str())];
+            let convention = self.convention.as_ref().map(|duration| bind_convention(duration, template, method, status, &code));
+            Bound { requests: self.requests.bind(&labels), duration: self.duration.bind(&labels), convention }
         });
         record(bound);
     }
+}
+
+/// As the conventions have it: no route where none matched, no status where there was no answer, an error where it is the server's.
+fn bind_convention(duration: &Histogram, template: &str, method: &str, status: u16, code: &str) -> BoundHistogram {
+    let (code, error) = match status {
+        STATUS_CUT => ("", "cancelled"),
+        500.. => (code, code),
+        _ => (code, ""),
+    };
+    duration.bind(&[
+        ("http.request.method", method),
+        ("http.route", if template == UNMATCHED { "" } else { template }),
+        ("http.response.status_code", code),
+        ("url.scheme", "http"),
+        ("error.type", error),
+    ])
 }
 
 /// The name of a method that HTTP knows, or one name for all others.
@@ -121,9 +151,50 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let seconds = self.began.elapsed().as_secs_f64();
         let template = self.template.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-        self.metrics.with(template, self.method, self.status, |bound| {
-            bound.requests.add(1);
-            bound.duration.record(seconds);
-        });
+        self.metrics.with(template, self.method, self.status, |bound| bound.record(seconds));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axum::body::Body;
+
+    use super::*;
+
+    const ROUTE: &str = "/things/{id}";
+
+    fn measured(conventions: bool) -> Telemetry {
+        let telemetry = Telemetry::builder("ui_api").env(|_| None).conventions(conventions).init().unwrap();
+        let metrics = HttpMetrics::new(&telemetry, [ROUTE.to_owned()], &[("GET", ROUTE, 200), ("GET", ROUTE, 503)]);
+        let request = Request::new(Body::empty());
+        UnderWay::new(&metrics, &request).answered(StatusCode::NOT_FOUND);
+        drop(UnderWay::new(&metrics, &request));
+        telemetry
+    }
+
+    #[test]
+    fn the_conventions_histogram_says_the_same_in_their_words() {
+        let telemetry = measured(true);
+        let series: BTreeSet<_> = telemetry
+            .series("http_server_request_duration_count")
+            .into_iter()
+            .map(|(labels, count)| {
+                assert_eq!((labels["http_request_method"].as_str(), labels["url_scheme"].as_str()), ("GET", "http"));
+                let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+                (label("http_route"), label("http_response_status_code"), label("error_type"), count.to_string())
+            })
+            .collect();
+        let wanted = [(ROUTE, "200", "", "0"), (ROUTE, "503", "503", "0"), ("", "404", "", "1"), ("", "", "cancelled", "1")];
+        assert_eq!(series, wanted.map(|(route, status, error, count)| (route.into(), status.into(), error.into(), count.into())).into());
+        assert_eq!(telemetry.complaints(), [""; 0]);
+    }
+
+    #[test]
+    fn unless_asked_for_it_is_absent() {
+        let telemetry = measured(false);
+        assert!(telemetry.series("http_server_request_duration_count").is_empty());
+        assert_eq!(telemetry.series("pulse_http_request_duration_seconds_count").len(), 4);
     }
 }
