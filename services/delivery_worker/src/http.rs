@@ -7,7 +7,7 @@ use pulse_domain::job::Failure;
 use pulse_runtime::{Clock, Error, attribute, spans};
 use pulse_telemetry::Tracer;
 use pulse_telemetry::opentelemetry::KeyValue;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use crate::egress::Guard;
@@ -22,7 +22,6 @@ const BODY_MAX_BYTES: usize = 4096;
 /// How long the rest of a body is waited for once the status has come.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(1);
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Of a request's span: how many went before it.
 const RESEND_COUNT: &str = "http.request.resend_count";
 
@@ -78,8 +77,7 @@ impl Http {
         if post.resends > 0 {
             span.set(KeyValue::new(RESEND_COUNT, i64::from(post.resends)));
         }
-        let trace = HeaderValue::try_from(span.traceparent()).map_err(|_| failure::config("the trace context cannot be sent"))?;
-        post.headers.insert(TRACEPARENT, trace);
+        self.tracer.inject(&span, &mut post.headers);
         // Where there is a status, it says it all.
         let describe =
             |failure: &Failure| (failure.kind.as_str(), if failure.http_status.is_some() { String::new() } else { failure.detail.clone() });

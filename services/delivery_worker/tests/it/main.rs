@@ -11,4 +11,5 @@ mod receiver;
 mod retries;
 mod shutdown;
 mod tls;
+mod traced;
 mod world;

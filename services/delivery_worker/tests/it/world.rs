@@ -19,6 +19,7 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, ManualClock, Shutdown};
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_store::{Claim, SharedStore};
 use pulse_telemetry::Telemetry;
+use pulse_telemetry::testing::KeptSpan;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -146,7 +147,15 @@ impl World {
 
     /// A worker on this world's store.
     pub(crate) async fn start(&self, settings: Settings) -> Worker {
-        let telemetry = Telemetry::builder("delivery_worker").namespace("pulse").env(|_| None).init().unwrap();
+        self.start_as(settings, Telemetry::builder("delivery_worker").namespace("pulse").env(|_| None).init().unwrap()).await
+    }
+
+    /// One whose spans are kept.
+    pub(crate) async fn traced(&self, settings: Settings) -> Worker {
+        self.start_as(settings, Telemetry::builder("delivery_worker").env(|_| None).keep_spans().init().unwrap()).await
+    }
+
+    async fn start_as(&self, settings: Settings, telemetry: Telemetry) -> Worker {
         let deps = Deps::new(Arc::clone(&self.store), telemetry.clone(), self.clock.clone());
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = public.local_addr().unwrap();
@@ -196,6 +205,18 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.telemetry.value(name, labels)
+    }
+
+    /// The spans of this name, once there are so many.
+    pub(crate) async fn spans(&self, name: &str, count: usize) -> Vec<KeptSpan> {
+        let of_name = || self.telemetry.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        let waiting = async {
+            while of_name().len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never {count} spans {name}: {:#?}", self.telemetry.spans());
+        of_name()
     }
 
     /// Waits until a series has this value.

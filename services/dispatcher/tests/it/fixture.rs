@@ -18,6 +18,7 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, ManualClock, Shutdown};
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_store::{JobFilter, PageRequest, SharedStore};
 use pulse_telemetry::Telemetry;
+use pulse_telemetry::testing::KeptSpan;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -117,9 +118,13 @@ impl World {
     }
 
     pub(crate) async fn open(&self, alerts: Vec<Alert>) {
+        self.open_by(alerts, Cause::default()).await;
+    }
+
+    pub(crate) async fn open_by(&self, alerts: Vec<Alert>, cause: Cause) {
         let tenant_id = alerts[0].tenant_id.clone();
         let count = alerts.len() as u64;
-        let open = |alert| AlertChange::Open { alert: Box::new(alert), cause: Cause::default() };
+        let open = |alert| AlertChange::Open { alert: Box::new(alert), cause: cause.clone() };
         let changes: Vec<AlertChange> = alerts.into_iter().map(open).collect();
         let done = self.store.apply_alert_changes(&tenant_id, &changes, self.clock.now()).await.unwrap();
         assert_eq!(done.opened, count);
@@ -158,7 +163,15 @@ impl World {
     }
 
     pub(crate) async fn dispatcher_with(&self, settings: Settings) -> Running {
-        let telemetry = Telemetry::builder("dispatcher").namespace("pulse").env(|_| None).init().unwrap();
+        self.start_as(settings, Telemetry::builder("dispatcher").namespace("pulse").env(|_| None).init().unwrap()).await
+    }
+
+    /// One whose spans are kept.
+    pub(crate) async fn traced(&self) -> Running {
+        self.start_as(quick(), Telemetry::builder("dispatcher").env(|_| None).keep_spans().init().unwrap()).await
+    }
+
+    async fn start_as(&self, settings: Settings, telemetry: Telemetry) -> Running {
         let deps = Deps::new(Arc::clone(&self.store), telemetry.clone(), self.clock.clone());
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = public.local_addr().unwrap();
@@ -187,6 +200,13 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.telemetry.value(name, labels).unwrap_or_else(|| panic!("{name} {labels:?} is not there"))
+    }
+
+    /// The spans of this name, once there are so many.
+    pub(crate) async fn spans(&self, name: &str, count: usize) -> Vec<KeptSpan> {
+        let of_name = || self.telemetry.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        eventually(name, async || of_name().len() >= count).await;
+        of_name()
     }
 
     pub(crate) fn steps(&self, outcome: &str) -> f64 {

@@ -5,3 +5,4 @@ mod fixture;
 mod guarantees;
 mod observed;
 mod routing;
+mod traced;

@@ -19,6 +19,7 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, ManualClock, Shutdown};
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_store::{AlertFilter, DeviceSpec, PageRequest, SharedStore};
 use pulse_telemetry::Telemetry;
+use pulse_telemetry::testing::KeptSpan;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -144,7 +145,15 @@ impl World {
     }
 
     pub(crate) async fn start(&self, settings: Settings) -> Running {
-        let telemetry = Telemetry::builder("evaluator").namespace("pulse").env(|_| None).init().unwrap();
+        self.start_as(settings, Telemetry::builder("evaluator").namespace("pulse").env(|_| None).init().unwrap()).await
+    }
+
+    /// One whose spans are kept.
+    pub(crate) async fn traced(&self) -> Running {
+        self.start_as(quick(), Telemetry::builder("evaluator").env(|_| None).keep_spans().init().unwrap()).await
+    }
+
+    async fn start_as(&self, settings: Settings, telemetry: Telemetry) -> Running {
         let store: SharedStore = Arc::new(self.database.pool(PoolSettings::default()).await.unwrap());
         let deps = Deps::new(Arc::clone(&store), telemetry.clone(), self.clock.clone());
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -187,6 +196,13 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.telemetry.value(name, labels).unwrap_or_else(|| panic!("{name} {labels:?} is not there"))
+    }
+
+    /// The spans of this name, once there are so many.
+    pub(crate) async fn spans(&self, name: &str, count: usize) -> Vec<KeptSpan> {
+        let of_name = || self.telemetry.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        eventually(name, async || of_name().len() >= count).await;
+        of_name()
     }
 
     /// A counter of one tenant.

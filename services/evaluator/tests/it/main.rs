@@ -6,3 +6,4 @@ mod guarantees;
 mod judging;
 mod observed;
 mod tenants;
+mod traced;

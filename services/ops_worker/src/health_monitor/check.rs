@@ -7,6 +7,7 @@ use pulse_runtime::{attribute, spans};
 use pulse_telemetry::opentelemetry::KeyValue;
 use pulse_telemetry::{Span, Tracer};
 use reqwest::Client;
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 
 use crate::WatchTarget;
@@ -85,7 +86,9 @@ impl Checker {
     }
 
     async fn get(&self, target: &WatchTarget, span: &Span) -> Result<(), CheckError> {
-        let answer = self.client.get(target.url().clone()).header("traceparent", span.traceparent()).send().await;
+        let mut headers = HeaderMap::new();
+        self.tracer.inject(span, &mut headers);
+        let answer = self.client.get(target.url().clone()).headers(headers).send().await;
         let answer = answer.map_err(|error| self.no_answer(error))?;
         let status = answer.status();
         span.set(KeyValue::new(attribute::HTTP_STATUS, i64::from(status.as_u16())));

@@ -11,7 +11,7 @@ use crate::fixture::{Running, World, eventually};
 
 const NAME: &str = "escalation";
 
-async fn policy(world: &World, tenant_id: &TenantId, min_severity: u8, after_seconds: &[u32]) {
+pub(crate) async fn policy(world: &World, tenant_id: &TenantId, min_severity: u8, after_seconds: &[u32]) {
     let spec = PolicySpec {
         name: "louder".to_owned(),
         enabled: true,

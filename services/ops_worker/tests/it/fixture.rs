@@ -15,6 +15,7 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, ManualClock, Shutdown};
 use pulse_store::SharedStore;
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_telemetry::Telemetry;
+use pulse_telemetry::testing::KeptSpan;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -93,7 +94,15 @@ impl World {
     }
 
     pub(crate) async fn worker_with(&self, settings: Settings) -> Running {
-        let telemetry = Telemetry::builder("ops_worker").namespace("pulse").env(|_| None).init().unwrap();
+        self.start_as(settings, Telemetry::builder("ops_worker").namespace("pulse").env(|_| None).init().unwrap()).await
+    }
+
+    /// One whose spans are kept.
+    pub(crate) async fn traced(&self, settings: Settings) -> Running {
+        self.start_as(settings, Telemetry::builder("ops_worker").env(|_| None).keep_spans().init().unwrap()).await
+    }
+
+    async fn start_as(&self, settings: Settings, telemetry: Telemetry) -> Running {
         let deps = Deps::new(Arc::clone(&self.store), telemetry.clone(), self.clock.clone());
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = public.local_addr().unwrap();
@@ -128,6 +137,13 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.telemetry.value(name, labels).unwrap_or_default()
+    }
+
+    /// The spans of this name, once there are so many.
+    pub(crate) async fn spans(&self, name: &str, count: usize) -> Vec<KeptSpan> {
+        let of_name = || self.telemetry.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        eventually(name, async || of_name().len() >= count).await;
+        of_name()
     }
 
     /// Steps of a sub-worker that ended so.

@@ -17,14 +17,14 @@ use crate::fixture::{Running, World, eventually, quick};
 const NAME: &str = "health_monitor";
 
 /// A service that answers as it is told.
-struct Service {
+pub(crate) struct Service {
     status: Arc<AtomicU16>,
-    target: WatchTarget,
+    pub(crate) target: WatchTarget,
     task: JoinHandle<()>,
 }
 
 impl Service {
-    async fn start(name: &str) -> Self {
+    pub(crate) async fn start(name: &str) -> Self {
         let status = Arc::new(AtomicU16::new(200));
         let told = Arc::clone(&status);
         let answer = move || {
@@ -44,7 +44,7 @@ impl Service {
     }
 
     /// 0 hangs.
-    fn answers(&self, status: u16) {
+    pub(crate) fn answers(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
     }
 }
@@ -59,7 +59,7 @@ fn system() -> TenantId {
     TenantId::parse(SYSTEM_TENANT).unwrap()
 }
 
-fn watching(services: &[&Service]) -> Settings {
+pub(crate) fn watching(services: &[&Service]) -> Settings {
     Settings { watch: services.iter().map(|service| service.target.clone()).collect(), ..quick() }
 }
 
@@ -69,7 +69,7 @@ async fn alerts(world: &World) -> Vec<Alert> {
     world.store.alerts(&system(), &AlertFilter::default(), &page).await.unwrap().items
 }
 
-async fn open(world: &World) -> Vec<Alert> {
+pub(crate) async fn open(world: &World) -> Vec<Alert> {
     alerts(world).await.into_iter().filter(|alert| alert.status != AlertStatus::Closed).collect()
 }
 

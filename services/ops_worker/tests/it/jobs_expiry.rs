@@ -13,11 +13,11 @@ use pulse_store::{AttemptRecord, Claim, JobBatch, JobFilter, PageRequest};
 use crate::fixture::{World, eventually, quick};
 
 const NAME: &str = "jobs_expiry";
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// As many jobs, each of an alert of its own, as the dispatcher would make them.
-async fn make_jobs(world: &World, tenant_id: &TenantId, count: usize) {
+pub(crate) async fn make_jobs(world: &World, tenant_id: &TenantId, count: usize) {
     let integration = Integration {
         tenant_id: tenant_id.clone(),
         integration_id: IntegrationId::generate(),
@@ -68,7 +68,7 @@ fn route(tenant_id: &TenantId, integration_id: IntegrationId, world: &World) -> 
     Route { tenant_id: tenant_id.clone(), route_id: RouteId::generate(), spec, created_at: world.now() }
 }
 
-async fn claim(world: &World) -> JobBatch {
+pub(crate) async fn claim(world: &World) -> JobBatch {
     let claim = Claim { now: world.now(), limit: 1_000, lease: LEASE };
     world.store.claim_jobs(Queue::Integration, claim, &[]).await.unwrap()
 }

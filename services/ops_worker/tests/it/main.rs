@@ -7,3 +7,4 @@ mod health_monitor;
 mod jobs_expiry;
 mod observed;
 mod retention;
+mod traced;

@@ -3,6 +3,7 @@
 
 mod cycle;
 mod http;
+mod spans;
 mod tasks;
 
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use pulse_telemetry::Telemetry;
 
 /// A service's dependencies on a database of its own; the folder lives as long as the test wants it.
 pub async fn deps() -> (Deps, tempfile::TempDir) {
+    deps_as(Telemetry::builder("evaluator").namespace("pulse").env(|_| None).init().unwrap()).await
+}
+
+pub async fn deps_as(telemetry: Telemetry) -> (Deps, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(&folder.path().join("pulse.db")).await.unwrap();
     let store = sqlite.pool(PoolSettings::default()).await.unwrap();
-    let telemetry = Telemetry::builder("evaluator").namespace("pulse").env(|_| None).init().unwrap();
     (Deps::new(Arc::new(store), telemetry, Clock::system()), folder)
 }

@@ -10,4 +10,5 @@ mod limits;
 mod openapi;
 mod service;
 mod single_door;
+mod traced;
 mod watched;

@@ -11,6 +11,7 @@ use pulse_runtime::{Clock, Deps, Error, Listeners, Shutdown};
 use pulse_store::sqlite::{PoolSettings, Sqlite};
 use pulse_store::{PageRequest, SharedStore};
 use pulse_telemetry::Telemetry;
+use pulse_telemetry::testing::KeptSpan;
 use pulse_ui_api::Settings;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -67,10 +68,18 @@ impl Service {
     }
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
+        Self::start_as(settings, Telemetry::builder("ui_api").namespace("pulse").env(|_| None).init().unwrap()).await
+    }
+
+    /// One whose spans are kept.
+    pub(crate) async fn traced() -> Self {
+        Self::start_as(Settings::default(), Telemetry::builder("ui_api").env(|_| None).keep_spans().init().unwrap()).await
+    }
+
+    async fn start_as(settings: Settings, telemetry: Telemetry) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Sqlite::open(folder.path().join("pulse.db")).await.unwrap();
         let store: SharedStore = Arc::new(database.pool(PoolSettings::default()).await.unwrap());
-        let telemetry = Telemetry::builder("ui_api").namespace("pulse").env(|_| None).init().unwrap();
         let deps = Deps::new(Arc::clone(&store), telemetry.clone(), Clock::system());
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", public.local_addr().unwrap());
@@ -150,6 +159,13 @@ impl Service {
 
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.telemetry.value(name, labels).unwrap_or_else(|| panic!("{name}{labels:?} is not there"))
+    }
+
+    /// The spans of this name, once there are so many.
+    pub(crate) async fn spans(&self, name: &str, count: usize) -> Vec<KeptSpan> {
+        let of_name = || self.telemetry.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        until(name, async || of_name().len() >= count).await;
+        of_name()
     }
 
     /// Messages of a tenant with a result.
