@@ -54,7 +54,7 @@ pub fn all() -> impl Iterator<Item = Known> {
 pub fn find(series: &str) -> Option<Known> {
     all().find(|known| match known.kind {
         Kind::Histogram => ["_bucket", "_sum", "_count"].iter().any(|part| series.strip_suffix(part) == Some(known.name)),
-        Kind::Counter | Kind::Gauge => series == known.name,
+        Kind::Counter | Kind::Gauge | Kind::UpDownCounter => series == known.name,
     })
 }
 

@@ -87,6 +87,29 @@ async fn every_service_shows_its_own_series_and_no_others_from_the_first_scrape_
 }
 
 #[tokio::test]
+async fn the_conventions_metrics_and_the_budget_of_tenants_are_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("PULSE_OTEL_CONVENTIONS", "true"), ("PULSE_TENANT_SERIES_MAX", "0")];
+    let up = Up::start(folder.path(), free_ports(), &[], &environment).await;
+    let ready = || async { client().get(format!("{}/metrics", up.url(0))).send().await.unwrap().text().await.unwrap() };
+    let mut text = ready().await;
+    // The fleet is counted on a task of its own, soon after the start.
+    while !text.contains("pulse_fleet_active_alerts{") {
+        text = ready().await;
+    }
+    for series in [
+        r#"db_client_connection_max{db_client_connection_pool_name="ui_api"} "#,
+        r#"http_server_request_duration_count{http_request_method="POST",http_response_status_code="202",http_route="/ingest/v1/batch",url_scheme="http"} 0"#,
+        r#"pulse_fleet_active_alerts{tenant_id="_other"} 0"#,
+        r#"pulse_db_pool_waiting{service="ui_api"} 0"#,
+    ] {
+        assert!(text.contains(series), "no {series} in\n{text}");
+    }
+    assert!(!text.contains("tenant_id=\"default\""), "{text}");
+    up.terminate();
+}
+
+#[tokio::test]
 async fn the_bounds_of_the_duration_are_exact() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path(), free_ports(), &[], &[]).await;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use pulse_telemetry::Kind;
+use pulse_telemetry::{Definition, Kind};
 
 /// Each service's own definitions, and the kit's, which every service has.
 pub(crate) use pulse_boards::catalog::PULSE as SOURCES;
@@ -15,31 +15,44 @@ Generated from the definitions in the code; `UPDATE_DOCS=1 cargo test -p pulse -
 Names, labels and values are the same on `/metrics` and over OTLP, where labels are attributes. Units are UCUM's.
 ";
 
+/// What stands before the conventions' own metrics.
+const CONVENTIONS: &str = "
+## Only when switched on: the conventions of OpenTelemetry
+
+With `--otel-conventions` (`PULSE_OTEL_CONVENTIONS=true`) the metrics that OpenTelemetry's semantic conventions name are recorded too, for boards made
+for those: `db.client.connection.*` by every service, `http.server.request.duration` by ui_api. They say again what `pulse_*` says. Over OTLP they
+are named as here; on `/metrics` each dot is an underscore (`db_client_connection_count`), and an up-down counter is a gauge. A label that has
+nothing to say is left out: `http.route` where no route matched, `error.type` where the server made no error.
+";
+
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for (source, definitions) in SOURCES {
-        write!(page, "\n## {source}\n\n| metric | kind | unit | labels | what it says |\n|---|---|---|---|---|\n").unwrap();
-        for definition in *definitions {
-            let kind = match definition.kind {
-                Kind::Counter => "counter".to_owned(),
-                Kind::Gauge => "gauge".to_owned(),
-                Kind::Histogram => {
-                    let bounds: Vec<String> = definition.bounds.iter().map(f64::to_string).collect();
-                    format!("histogram: {}", bounds.join(" "))
-                }
-            };
-            let labels = definition.labels.join(", ");
-            writeln!(
-                page,
-                "| `{}` | {kind} | `{}` | {labels} | {} |",
-                definition.name,
-                definition.unit,
-                definition.help.replace('|', "\\|")
-            )
-            .unwrap();
-        }
+        write!(page, "\n## {source}\n\n").unwrap();
+        write_table(&mut page, definitions);
     }
+    page.push_str(CONVENTIONS);
+    page.push('\n');
+    write_table(&mut page, pulse_telemetry::conventions::DEFINITIONS);
     page
+}
+
+fn write_table(page: &mut String, definitions: &[&Definition]) {
+    page.push_str("| metric | kind | unit | labels | what it says |\n|---|---|---|---|---|\n");
+    for definition in definitions {
+        let kind = match definition.kind {
+            Kind::Counter => "counter".to_owned(),
+            Kind::Gauge => "gauge".to_owned(),
+            Kind::UpDownCounter => "up-down counter".to_owned(),
+            Kind::Histogram => {
+                let bounds: Vec<String> = definition.bounds.iter().map(f64::to_string).collect();
+                format!("histogram: {}", bounds.join(" "))
+            }
+        };
+        let labels = definition.labels.join(", ");
+        let help = definition.help.replace('|', "\\|");
+        writeln!(page, "| `{}` | {kind} | `{}` | {labels} | {help} |", definition.name, definition.unit).unwrap();
+    }
 }
 
 #[test]

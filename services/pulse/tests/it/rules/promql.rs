@@ -35,7 +35,7 @@ fn known(rules: &[Rule]) -> BTreeMap<String, Known> {
         let series: &[(&str, bool)] = match definition.kind {
             Kind::Histogram => &[("_bucket", true), ("_count", true), ("_sum", true)],
             Kind::Counter => &[("", true)],
-            Kind::Gauge => &[("", false)],
+            Kind::Gauge | Kind::UpDownCounter => &[("", false)],
         };
         for (suffix, counter) in series {
             let le = (*suffix == "_bucket").then_some("le");
