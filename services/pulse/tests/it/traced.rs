@@ -110,6 +110,13 @@ async fn four_services_make_one_trace_over_the_store() {
     for batch in ["ingest_write", "receive devices_to_evaluate", "receive pending_alerts", "receive pending_jobs", "record_attempts"] {
         assert!(named(batch), "{batch} does not name the trace");
     }
+    let page = include_str!("../../../../docs/tracing.md");
+    let of_server = |name: &str| name.contains('/');
+    for span in &spans {
+        let (name, mut attributes) = (&span.name, span.attributes.keys());
+        assert!(of_server(name) || page.contains(&format!("`{name}`")), "docs/tracing.md does not name {name}");
+        assert!(attributes.all(|attribute| page.contains(&format!("`{attribute}`"))), "docs/tracing.md leaves out some of {span:?}");
+    }
     services.stop().await;
 }
 
