@@ -3,7 +3,10 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pulse_telemetry::{Definition, Telemetry};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pulse_telemetry::opentelemetry::KeyValue;
+use pulse_telemetry::opentelemetry::trace::SpanKind;
+use pulse_telemetry::{Definition, Span, Telemetry, Tracer, propagation};
 use std::hint::black_box;
 use std::net::TcpListener;
 
@@ -88,5 +91,32 @@ fn scrape(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, record, scrape);
+/// What tracing a request costs beside the reading of its `traceparent`: a span in the caller's trace, work in its scope, its context as text.
+fn spans(c: &mut Criterion) {
+    let mut group = c.benchmark_group("span");
+    let headers = |flags: &str| {
+        let traceparent = format!("{}{flags}", &propagation::new_root()[..53]);
+        HeaderMap::from_iter([(HeaderName::from_static("traceparent"), HeaderValue::try_from(traceparent).expect("text"))])
+    };
+    let (sampled, unsampled) = (headers("01"), headers("00"));
+    group.bench_function("traceparent_alone", |b| b.iter(|| propagation::extract(black_box(&sampled))));
+    let request = |tracer: &Tracer, headers: &HeaderMap| {
+        let span = tracer.span("POST /things").kind(SpanKind::Server).continuing(headers);
+        let span = span.attributes([KeyValue::new("http.request.method", "POST"), KeyValue::new("url.scheme", "http")]).start();
+        futures::FutureExt::now_or_never(span.in_scope(async { Span::current().map(|span| span.traceparent()) }))
+    };
+    for (name, telemetry, _collector) in telemetries() {
+        let tracer = telemetry.tracer();
+        let work = |headers: &HeaderMap| futures::FutureExt::now_or_never(telemetry.scope(async { request(&tracer, headers) }));
+        if name == "one_reader" {
+            group.bench_function("off", |b| b.iter(|| work(black_box(&sampled))));
+        } else {
+            group.bench_function("not_sampled", |b| b.iter(|| work(black_box(&unsampled))));
+            group.bench_function("sampled_and_dropped_at_a_full_queue", |b| b.iter(|| work(black_box(&sampled))));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record, scrape, spans);
 criterion_main!(benches);

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
+use pulse_domain::alert::Cause;
 use pulse_domain::credential::{ApiToken, TokenHash};
 use pulse_domain::device::{Device, DeviceStatus, Lifecycle, Tenant};
 use pulse_domain::escalation::Policy;
@@ -30,7 +31,8 @@ pub struct DeviceFilter {
     pub lifecycle: Option<Lifecycle>,
 }
 
-/// The registry. Inserts of an id that exists fail with `Conflict`; updates and deletes say whether there was anything.
+/// The registry. Inserts of an id that exists fail with `Conflict`; updates and deletes say whether there was anything. Those that close
+/// alerts give the events their cause.
 #[async_trait]
 pub trait RegistryStore {
     async fn insert_tenant(&self, tenant: &Tenant) -> Result<()>;
@@ -44,7 +46,7 @@ pub trait RegistryStore {
     /// By id.
     async fn devices(&self, tenant_id: &TenantId, filter: &DeviceFilter, page: &PageRequest) -> Result<Page<Device>>;
     /// A device that is no longer active has its open alerts closed (event CLOSED) in the same transaction.
-    async fn update_device(&self, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp) -> Result<bool>;
+    async fn update_device(&self, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp, cause: &Cause) -> Result<bool>;
     /// A new token; the old one is refused from now on.
     async fn set_device_token(&self, key: &DeviceKey, token: &TokenHash) -> Result<bool>;
 
@@ -53,9 +55,9 @@ pub trait RegistryStore {
     /// By creation.
     async fn rules(&self, tenant_id: &TenantId, page: &PageRequest) -> Result<Page<Rule>>;
     /// A rule that is now disabled has its open alerts closed (event CLOSED) in the same transaction. Clears the rule's error.
-    async fn update_rule(&self, rule: &Rule) -> Result<bool>;
+    async fn update_rule(&self, rule: &Rule, cause: &Cause) -> Result<bool>;
     /// Closes its open alerts (event CLOSED) in the same transaction.
-    async fn delete_rule(&self, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp) -> Result<bool>;
+    async fn delete_rule(&self, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp, cause: &Cause) -> Result<bool>;
     /// Why a rule cannot be evaluated; none when it can. Does not count as a change of the rule.
     async fn set_rule_error(&self, tenant_id: &TenantId, rule_id: RuleId, error: Option<&str>) -> Result<()>;
 

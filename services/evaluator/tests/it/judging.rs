@@ -110,10 +110,10 @@ async fn rules_are_renewed_when_they_change() {
     eventually("it opened", async || world.history(&tenant).await == "OPEN").await;
     rule.spec.threshold = Some(86.0);
     rule.updated_at = world.clock.now();
-    assert!(world.store.update_rule(&rule).await.unwrap());
+    assert!(world.store.update_rule(&rule, &Default::default()).await.unwrap());
     world.temps(&tenant, 0, &[85.0]).await;
     eventually("it closed", async || world.history(&tenant).await == "OPEN CLOSED").await;
-    assert!(world.store.delete_rule(&tenant, rule.rule_id, world.clock.now()).await.unwrap());
+    assert!(world.store.delete_rule(&tenant, rule.rule_id, world.clock.now(), &Default::default()).await.unwrap());
     world.temps(&tenant, 0, &[99.0]).await;
     world.evaluated().await;
     assert_eq!(world.history(&tenant).await, "OPEN CLOSED");
@@ -126,7 +126,7 @@ async fn a_device_out_of_service_opens_nothing() {
     let tenant = world.tenant("t1", 1).await;
     world.rule(&tenant, json!({})).await;
     let now = world.clock.now();
-    assert!(world.store.update_device(&tenant, &device(0, Lifecycle::Inactive), now).await.unwrap());
+    assert!(world.store.update_device(&tenant, &device(0, Lifecycle::Inactive), now, &Default::default()).await.unwrap());
     let evaluator = world.evaluator().await;
     world.temps(&tenant, 0, &[90.0]).await;
     world.evaluated().await;

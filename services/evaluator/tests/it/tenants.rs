@@ -31,7 +31,7 @@ async fn a_bad_rule_is_counted_and_shown_and_the_others_judge_on() {
     assert_eq!(evaluator.cycles("error"), 0.0);
 
     nameless.spec.metric_name = Some("temp".to_owned());
-    assert!(world.store.update_rule(&nameless).await.unwrap());
+    assert!(world.store.update_rule(&nameless, &Default::default()).await.unwrap());
     world.temps(&bad, 0, &[92.0]).await;
     eventually("put right, it judges", async || world.history(&bad).await == "OPEN OPEN").await;
     assert_eq!(shown_error(&world, &bad, nameless.rule_id).await, None);

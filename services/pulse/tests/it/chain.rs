@@ -14,11 +14,11 @@ use crate::stack::{Backend, CollectorPlan, Span, eventually};
 
 /// What the device sends.
 const DEVICE: &str = "00-5b8aa5a2d2c872e8321cf37308d69df2-051581bf3cb55c13-01";
-const TRACE_ID: &str = "5b8aa5a2d2c872e8321cf37308d69df2";
+pub(crate) const TRACE_ID: &str = "5b8aa5a2d2c872e8321cf37308d69df2";
 
 /// Posts a reading that breaches, of a device made for it, whose alert goes to the sink.
-async fn breach(up: &Up, sink: &Sink) {
-    let api = Api::new(&up.url(0), &up.token.clone().unwrap());
+pub(crate) async fn breach(url: &str, token: &str, sink: &Sink) {
+    let api = Api::new(url, token);
     api.post("/api/v1/tenants", &json!({"tenant_id": "acme", "name": "Acme"})).await;
     let device = json!({"device_id": "d1", "site_id": "s1", "device_type": "freezer"});
     let device = api.post("/api/v1/tenants/acme/devices", &device).await;
@@ -28,7 +28,7 @@ async fn breach(up: &Up, sink: &Sink) {
     let integration = api.post("/api/v1/tenants/acme/integrations", &json!({"name": "sink", "destination": destination})).await;
     api.post("/api/v1/tenants/acme/routes", &json!({"name": "all", "integration_id": integration["integration_id"]})).await;
     let request = client()
-        .post(format!("{}/ingest/v1/tenant/acme/device/d1/telemetry", up.url(0)))
+        .post(format!("{url}/ingest/v1/tenant/acme/device/d1/telemetry"))
         .header("x-provision-token", device["token"].as_str().unwrap())
         .header("traceparent", DEVICE)
         .json(&json!({"site_id": "s1", "seq": 1, "metrics": {"temp": 90}}));
@@ -45,7 +45,7 @@ fn only<'a>(spans: &'a [Span], service: &str, name: &str, parent: &str) -> Resul
 }
 
 /// The chain, and at its end the ids of the requests that the receiver saw.
-fn chain(spans: &[Span]) -> Result<Vec<String>, String> {
+pub(crate) fn chain(spans: &[Span]) -> Result<Vec<String>, String> {
     let spans: Vec<Span> = spans.iter().filter(|span| span.trace_id == TRACE_ID).cloned().collect();
     let device = &DEVICE[36..52];
     let taken = only(&spans, "ui_api", "POST /ingest/v1/tenant/{tenant_id}/device/{device_id}/telemetry", device)?;
@@ -90,7 +90,7 @@ async fn one_trace_leads_from_the_device_to_each_request_that_the_receiver_saw()
         [("PULSE_DELIVERY_ALLOW_HTTP", "true"), ("PULSE_DELIVERY_ALLOWED_RANGES", "127.0.0.0/8"), ("PULSE_DELIVERY_RETRY_BASE", "500ms")];
     let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).chain(own).collect();
     let up = Up::start(&folder.path().join("data"), free_ports(), &[], &environment).await;
-    breach(&up, &sink).await;
+    breach(&up.url(0), up.token.as_deref().unwrap(), &sink).await;
     eventually(Duration::from_secs(30), async || if sink.stats().delivered == 1 { Ok(()) } else { Err(format!("{:?}", sink.stats())) })
         .await;
     let requests = eventually(Duration::from_secs(30), async || chain(&backend.spans())).await;

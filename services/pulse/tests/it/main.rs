@@ -16,3 +16,4 @@ mod parity;
 mod process;
 mod rules;
 mod stack;
+mod traced;

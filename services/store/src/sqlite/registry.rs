@@ -10,6 +10,7 @@ mod tokens;
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
+use pulse_domain::alert::Cause;
 use pulse_domain::credential::{ApiToken, TokenHash};
 use pulse_domain::device::{Device, Tenant};
 use pulse_domain::escalation::Policy;
@@ -86,8 +87,8 @@ impl RegistryStore for SqliteStore {
     async fn devices(&self, tenant_id: &TenantId, filter: &DeviceFilter, page: &PageRequest) -> Result<Page<Device>> {
         devices::page(self, tenant_id, filter, page).await
     }
-    async fn update_device(&self, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp) -> Result<bool> {
-        devices::update(self, tenant_id, device, now).await
+    async fn update_device(&self, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp, cause: &Cause) -> Result<bool> {
+        devices::update(self, tenant_id, device, now, cause).await
     }
     async fn set_device_token(&self, key: &DeviceKey, token: &TokenHash) -> Result<bool> {
         devices::set_token(self, key, token).await
@@ -102,11 +103,11 @@ impl RegistryStore for SqliteStore {
     async fn rules(&self, tenant_id: &TenantId, page: &PageRequest) -> Result<Page<Rule>> {
         page_by_id(self, rules::PAGE, List::Rules, Some(tenant_id), page, rules::rule, |rule| rule.rule_id.0).await
     }
-    async fn update_rule(&self, rule: &Rule) -> Result<bool> {
-        rules::update(self, rule).await
+    async fn update_rule(&self, rule: &Rule, cause: &Cause) -> Result<bool> {
+        rules::update(self, rule, cause).await
     }
-    async fn delete_rule(&self, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp) -> Result<bool> {
-        rules::delete(self, tenant_id, rule_id, now).await
+    async fn delete_rule(&self, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp, cause: &Cause) -> Result<bool> {
+        rules::delete(self, tenant_id, rule_id, now, cause).await
     }
     async fn set_rule_error(&self, tenant_id: &TenantId, rule_id: RuleId, error: Option<&str>) -> Result<()> {
         rules::set_error(self, tenant_id, rule_id, error).await

@@ -195,7 +195,7 @@ contract!(the_fleet_is_counted_by_tenant_with_zeros, |db| {
     db.acknowledge_alert(&t1, opened[0].alert_id, "ann", at(2), &Cause::default()).await.unwrap();
     db.close_alert(&t1, opened[1].alert_id, at(2), &Cause::default()).await.unwrap();
     let gone = pulse_store::DeviceSpec { lifecycle: Lifecycle::Decommissioned, ..spec("gone") };
-    db.update_device(&t1, &gone, at(2)).await.unwrap();
+    db.update_device(&t1, &gone, at(2), &Default::default()).await.unwrap();
     let fleet = |tenant_id, active_alerts, online| TenantFleet {
         tenant_id,
         active_alerts,

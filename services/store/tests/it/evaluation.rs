@@ -26,7 +26,7 @@ contract!(a_due_device_comes_with_what_judging_it_takes, |db| {
     db.insert_rule(&rule).await.unwrap();
     let moved =
         pulse_store::DeviceSpec { site_id: site("s9"), group_ids: vec!["g1".parse().unwrap(), "g2".parse().unwrap()], ..spec("d1") };
-    db.update_device(&t, &moved, at(1)).await.unwrap();
+    db.update_device(&t, &moved, at(1), &Default::default()).await.unwrap();
     let (silent, hot) = (alert(&t, "d1", at(2)), rule_alert(&rule, "d1", at(2)));
     db.with_alert(&silent).await;
     db.with_alert(&hot).await;
@@ -195,10 +195,10 @@ contract!(nothing_opens_for_a_rule_that_went_between_claim_and_commit, |db| {
     }
     db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
     let batch = db.claim(at(2)).await;
-    assert!(db.delete_rule(&t, deleted.rule_id, at(3)).await.unwrap());
+    assert!(db.delete_rule(&t, deleted.rule_id, at(3), &Default::default()).await.unwrap());
     let mut off = disabled.clone();
     off.spec.enabled = false;
-    assert!(db.update_rule(&off).await.unwrap());
+    assert!(db.update_rule(&off, &Default::default()).await.unwrap());
     let changes = [&deleted, &disabled, &kept].map(|rule| open(&rule_alert(rule, "d1", at(2)))).to_vec();
     let judged = DeviceOutcome { changes, ..outcome(&batch.devices[0]) };
     let summary = db.commit_evaluation(batch.lease, &[judged], at(4)).await.unwrap();
@@ -213,10 +213,10 @@ contract!(nothing_opens_for_a_device_out_of_service, |db| {
     db.with_devices(&t, &["d1"]).await;
     for lifecycle in [Lifecycle::Inactive, Lifecycle::Decommissioned, Lifecycle::Revoked] {
         db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
-        db.update_device(&t, &pulse_store::DeviceSpec { lifecycle, ..spec("d1") }, at(1)).await.unwrap();
+        db.update_device(&t, &pulse_store::DeviceSpec { lifecycle, ..spec("d1") }, at(1), &Default::default()).await.unwrap();
         assert_eq!(db.judge(at(2), "d1", vec![open(&alert(&t, "d1", at(2)))]).await.opened, 0, "{lifecycle:?}");
     }
-    db.update_device(&t, &spec("d1"), at(3)).await.unwrap();
+    db.update_device(&t, &spec("d1"), at(3), &Default::default()).await.unwrap();
     assert_eq!(db.judge(at(3), "d1", vec![open(&alert(&t, "d1", at(3)))]).await.opened, 1);
 });
 
@@ -255,11 +255,11 @@ contract!(rules_are_versioned_by_tenant, |db| {
     db.insert_rule(&own).await.unwrap();
     let inserted = versions().await;
     own.spec.name = "hotter".into();
-    db.update_rule(&own).await.unwrap();
+    db.update_rule(&own, &Default::default()).await.unwrap();
     let updated = versions().await;
     db.set_rule_error(&t1, own.rule_id, Some("no such metric")).await.unwrap();
     assert_eq!(versions().await, updated, "an error is no change of the rule");
-    db.delete_rule(&t1, own.rule_id, at(9)).await.unwrap();
+    db.delete_rule(&t1, own.rule_id, at(9), &Default::default()).await.unwrap();
     let deleted = versions().await;
     let of_t1: Vec<i64> = [&start, &inserted, &updated, &deleted].iter().map(|versions| versions[&t1]).collect();
     assert!(of_t1.is_sorted_by(|a, b| a < b), "{of_t1:?}");

@@ -31,7 +31,7 @@ contract!(credentials_come_in_the_order_asked, |db| {
     db.with_devices(&t2, &["a"]).await;
     let mut revoked = spec("b");
     revoked.lifecycle = Lifecycle::Revoked;
-    assert!(db.update_device(&t1, &revoked, at(1)).await.unwrap());
+    assert!(db.update_device(&t1, &revoked, at(1), &Default::default()).await.unwrap());
     assert!(db.set_device_token(&key(&t2, "a"), &token("other")).await.unwrap());
 
     let keys = [key(&t1, "b"), key(&t1, "none"), key(&t2, "a"), key(&t1, "a"), key(&t2, "b"), key(&t1, "b")];

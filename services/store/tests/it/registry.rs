@@ -107,19 +107,20 @@ contract!(a_device_that_leaves_service_has_its_alerts_closed, |db| {
     for alert in mine.iter().chain([&other]) {
         db.with_alert(alert).await;
     }
-    assert!(db.update_device(&t, &DeviceSpec { site_id: site("s5"), ..spec("d1") }, at(2)).await.unwrap());
+    assert!(db.update_device(&t, &DeviceSpec { site_id: site("s5"), ..spec("d1") }, at(2), &Default::default()).await.unwrap());
     assert_eq!(db.alert(&t, mine[0].alert_id).await.unwrap().unwrap().status, AlertStatus::Open);
     assert_eq!(db.device(&key(&t, "d1")).await.unwrap().unwrap().site_id, site("s5"));
 
-    assert!(db.update_device(&t, &DeviceSpec { lifecycle: Lifecycle::Decommissioned, ..spec("d1") }, at(3)).await.unwrap());
+    assert!(db.update_device(&t, &DeviceSpec { lifecycle: Lifecycle::Decommissioned, ..spec("d1") }, at(3), &cause(at(2))).await.unwrap());
     for alert in &mine {
         let closed = db.alert(&t, alert.alert_id).await.unwrap().unwrap();
         assert_eq!((closed.status, closed.closed_at), (AlertStatus::Closed, Some(at(3))));
         let events = db.alert_events(&t, alert.alert_id).await.unwrap();
         assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::Open, EventKind::Closed]);
+        assert_eq!((events[1].trace.as_ref(), events[1].origin_at), (Some(&trace()), Some(at(2))), "what closed it");
     }
     assert_eq!(db.alert(&t, other.alert_id).await.unwrap().unwrap().status, AlertStatus::Open);
-    assert!(!db.update_device(&t, &spec("none"), at(4)).await.unwrap());
+    assert!(!db.update_device(&t, &spec("none"), at(4), &Default::default()).await.unwrap());
     assert!(!db.set_device_token(&key(&t, "none"), &token("x")).await.unwrap());
 });
 
@@ -127,7 +128,7 @@ contract!(a_device_that_is_changed_is_looked_at, |db| {
     let t = tenant("t1");
     db.with_devices(&t, &["d1"]).await;
     assert_eq!(db.evaluation_backlog(at(5)).await.unwrap().depth, 0);
-    db.update_device(&t, &spec("d1"), at(5)).await.unwrap();
+    db.update_device(&t, &spec("d1"), at(5), &Default::default()).await.unwrap();
     assert_eq!(db.claim(at(5)).await.devices.len(), 1);
 });
 
@@ -148,11 +149,11 @@ contract!(rules_are_kept_as_they_are, |db| {
     one.spec.threshold = Some(0.1);
     one.spec.duration_seconds = 60;
     one.updated_at = at(9);
-    assert!(db.update_rule(&one).await.unwrap());
+    assert!(db.update_rule(&one, &Default::default()).await.unwrap());
     assert_eq!(db.rule(&t, one.rule_id).await.unwrap(), Some(one.clone()), "an update clears the error");
-    assert!(db.delete_rule(&t, one.rule_id, at(10)).await.unwrap());
-    assert!(!db.delete_rule(&t, one.rule_id, at(10)).await.unwrap());
-    assert!(!db.update_rule(&one).await.unwrap());
+    assert!(db.delete_rule(&t, one.rule_id, at(10), &Default::default()).await.unwrap());
+    assert!(!db.delete_rule(&t, one.rule_id, at(10), &Default::default()).await.unwrap());
+    assert!(!db.update_rule(&one, &Default::default()).await.unwrap());
     assert_eq!(db.rule(&t, RuleId::generate()).await.unwrap(), None);
 });
 
@@ -166,9 +167,9 @@ contract!(a_rule_that_goes_takes_its_alerts_with_it, |db| {
             db.with_alert(&rule_alert(rule, name, at(1))).await;
         }
     }
-    assert!(db.delete_rule(&t, deleted.rule_id, at(5)).await.unwrap());
+    assert!(db.delete_rule(&t, deleted.rule_id, at(5), &cause(at(4))).await.unwrap());
     (disabled.spec.enabled, disabled.updated_at) = (false, at(6));
-    assert!(db.update_rule(&disabled).await.unwrap());
+    assert!(db.update_rule(&disabled, &cause(at(4))).await.unwrap());
     let alerts = db.alerts(&t, &Default::default(), &all()).await.unwrap().items;
     for (rule, status, closed_at) in
         [(&deleted, AlertStatus::Closed, Some(at(5))), (&disabled, AlertStatus::Closed, Some(at(6))), (&kept, AlertStatus::Open, None)]
@@ -176,6 +177,9 @@ contract!(a_rule_that_goes_takes_its_alerts_with_it, |db| {
         let of_rule: Vec<_> = alerts.iter().filter(|alert| alert.rule_id == Some(rule.rule_id)).collect();
         assert_eq!(of_rule.len(), 2);
         assert!(of_rule.iter().all(|alert| alert.status == status && alert.closed_at == closed_at), "{of_rule:?}");
+        for event in db.alert_events(&t, of_rule[0].alert_id).await.unwrap().iter().filter(|event| event.kind == EventKind::Closed) {
+            assert_eq!((event.trace.as_ref(), event.origin_at), (Some(&trace()), Some(at(4))), "what closed it");
+        }
     }
     assert_eq!(db.dispatch_backlog(at(9)).await.unwrap().depth, 6 + 4);
 });

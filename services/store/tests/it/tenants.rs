@@ -76,8 +76,8 @@ contract!(nobody_changes_what_another_has, |db| {
     let (mine, theirs) = (estate(&db, "t1").await, estate(&db, "t2").await);
     let t = &mine.tenant_id;
     let astray = Rule { tenant_id: t.clone(), ..theirs.rule.clone() };
-    assert!(!db.update_rule(&astray).await.unwrap());
-    assert!(!db.delete_rule(t, theirs.rule.rule_id, at(9)).await.unwrap());
+    assert!(!db.update_rule(&astray, &Default::default()).await.unwrap());
+    assert!(!db.delete_rule(t, theirs.rule.rule_id, at(9), &Default::default()).await.unwrap());
     db.set_rule_error(t, theirs.rule.rule_id, Some("x")).await.unwrap();
     assert!(!db.update_route(&Route { tenant_id: t.clone(), ..theirs.route.clone() }).await.is_ok_and(|changed| changed));
     assert!(!db.delete_route(t, theirs.route.route_id).await.unwrap());
@@ -95,8 +95,12 @@ contract!(nobody_changes_what_another_has, |db| {
     assert_eq!(db.escalate(&[(t.clone(), id, 1)], at(9), None).await.unwrap(), 0);
 
     // The same device name, rule name and fingerprint in one tenant do nothing to the other's.
-    assert!(db.update_device(t, &DeviceSpec { lifecycle: pulse_domain::device::Lifecycle::Revoked, ..spec("d1") }, at(9)).await.unwrap());
-    assert!(db.delete_rule(t, mine.rule.rule_id, at(9)).await.unwrap());
+    assert!(
+        db.update_device(t, &DeviceSpec { lifecycle: pulse_domain::device::Lifecycle::Revoked, ..spec("d1") }, at(9), &Default::default())
+            .await
+            .unwrap()
+    );
+    assert!(db.delete_rule(t, mine.rule.rule_id, at(9), &Default::default()).await.unwrap());
     assert_eq!(db.alert(&theirs.tenant_id, id).await.unwrap(), Some(theirs.alert.clone()));
     assert_eq!(db.rule(&theirs.tenant_id, theirs.rule.rule_id).await.unwrap(), Some(theirs.rule));
     assert_eq!(db.route(&theirs.tenant_id, theirs.route.route_id).await.unwrap(), Some(theirs.route));

@@ -239,7 +239,7 @@ pub(super) async fn update(
         lifecycle: device.lifecycle,
     };
     check_spec(&spec)?;
-    let updated = api.store.update_device(&scope.tenant_id, &spec, api.clock.now()).await?;
+    let updated = api.store.update_device(&scope.tenant_id, &spec, api.clock.now(), &super::cause()).await?;
     api.ingest.forget(&key);
     if updated { Ok(axum::Json(device)) } else { Err(no_device()) }
 }

@@ -79,12 +79,12 @@ pub(super) async fn replace(
     check_spec(&spec)?;
     let old = api.store.rule(&scope.tenant_id, path.rule_id).await?.ok_or_else(no_rule)?;
     let rule = Rule { spec, updated_at: api.clock.now(), error: None, ..old };
-    if api.store.update_rule(&rule).await? { Ok(axum::Json(rule)) } else { Err(no_rule()) }
+    if api.store.update_rule(&rule, &super::cause()).await? { Ok(axum::Json(rule)) } else { Err(no_rule()) }
 }
 
 /// Deletes a rule and closes its open alerts
 #[utoipa::path(delete, path = "/rules/{rule_id}", tag = "rules", operation_id = "delete_rule", responses((status = 204)))]
 pub(super) async fn delete(State(api): State<Arc<Api>>, scope: Scope, Ids(path): Ids<RulePath>) -> Result<StatusCode, Problem> {
-    let deleted = api.store.delete_rule(&scope.tenant_id, path.rule_id, api.clock.now()).await?;
+    let deleted = api.store.delete_rule(&scope.tenant_id, path.rule_id, api.clock.now(), &super::cause()).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_rule()) }
 }

@@ -106,6 +106,24 @@ async fn what_people_do_goes_on_from_the_span_of_their_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_a_change_closes_goes_on_from_the_changes_span() {
+    let service = Service::traced().await;
+    let owner = service.tenant("acme").await;
+    furnish(&service, &owner).await;
+    let change = json!({"lifecycle": "INACTIVE"});
+    service.ok(Method::PATCH, "/api/v1/tenants/acme/devices/d1", Some(&change)).await;
+    let request = service.spans("PATCH /api/v1/tenants/{tenant_id}/devices/{device_id}", 1).await.remove(0);
+    let mut traces = Vec::new();
+    for alert in service.ok(Method::GET, "/api/v1/tenants/acme/alerts", None).await["items"].as_array().unwrap() {
+        let path = format!("/api/v1/tenants/acme/alerts/{}/events", alert["alert_id"].as_str().unwrap());
+        let events = service.ok(Method::GET, &path, None).await;
+        let closed = events["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "CLOSED").cloned();
+        traces.extend(closed.map(|event| event["trace"].clone()));
+    }
+    assert_eq!(traces, [json!(request.traceparent)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_s_fault_is_no_error_and_what_it_made_up_is_not_kept() {
     let service = Service::traced().await;
     let owner = service.tenant("acme").await;

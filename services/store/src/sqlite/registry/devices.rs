@@ -80,7 +80,7 @@ UPDATE devices SET site_id = ?3, device_type = ?4, group_ids = ?5, lifecycle = ?
 const MAKE_DUE: &str = "
 UPDATE device_state SET due_at = min(coalesce(due_at, ?3), ?3) WHERE tenant_id = ?1 AND device_id = ?2";
 
-pub(super) async fn update(store: &SqliteStore, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp) -> Result<bool> {
+pub(super) async fn update(store: &SqliteStore, tenant_id: &TenantId, device: &DeviceSpec, now: Timestamp, cause: &Cause) -> Result<bool> {
     let mut transaction = store.write().await?;
     let done = sqlx::query(UPDATE)
         .bind(tenant_id.as_str())
@@ -108,7 +108,7 @@ pub(super) async fn update(store: &SqliteStore, tenant_id: &TenantId, device: &D
         .bind(device.device_id.as_str())
         .fetch_all(transaction.connection())
         .await?;
-        close_all(transaction.connection(), tenant_id, &open, now).await?;
+        close_all(transaction.connection(), tenant_id, &open, now, cause).await?;
     }
     transaction.commit().await?;
     store.signal(Topic::Readings);
@@ -117,12 +117,18 @@ pub(super) async fn update(store: &SqliteStore, tenant_id: &TenantId, device: &D
 }
 
 /// Closes the alerts of these rows, with their events.
-pub(super) async fn close_all(connection: &mut SqliteConnection, tenant_id: &TenantId, open: &[SqliteRow], now: Timestamp) -> Result<()> {
+pub(super) async fn close_all(
+    connection: &mut SqliteConnection,
+    tenant_id: &TenantId,
+    open: &[SqliteRow],
+    now: Timestamp,
+    cause: &Cause,
+) -> Result<()> {
     let closes = open
         .iter()
         .map(|row| {
             let alert_id = AlertId(Fields::new(row, "an alert").id("alert_id")?);
-            Ok(AlertChange::Close { alert_id, at: now, cause: Cause::default() })
+            Ok(AlertChange::Close { alert_id, at: now, cause: cause.clone() })
         })
         .collect::<Result<Vec<AlertChange>>>()?;
     let mut changes = Changes::default();

@@ -1,6 +1,7 @@
 //! Rules. Every change of one makes the tenant's version grow, in the same transaction.
 
 use pulse_domain::Timestamp;
+use pulse_domain::alert::Cause;
 use pulse_domain::ids::{RuleId, TenantId};
 use pulse_domain::rule::Rule;
 use sqlx::SqliteConnection;
@@ -31,7 +32,7 @@ pub(super) async fn insert(store: &SqliteStore, rule: &Rule) -> Result<()> {
     transaction.commit().await
 }
 
-pub(super) async fn update(store: &SqliteStore, rule: &Rule) -> Result<bool> {
+pub(super) async fn update(store: &SqliteStore, rule: &Rule, cause: &Cause) -> Result<bool> {
     let mut transaction = store.write().await?;
     let done = sqlx::query("UPDATE rules SET enabled = ?3, spec = ?4, updated_at = ?5, error = NULL WHERE tenant_id = ?1 AND rule_id = ?2")
         .bind(rule.tenant_id.as_str())
@@ -45,7 +46,7 @@ pub(super) async fn update(store: &SqliteStore, rule: &Rule) -> Result<bool> {
         return Ok(false);
     }
     if !rule.spec.enabled {
-        close_alerts(transaction.connection(), &rule.tenant_id, rule.rule_id, rule.updated_at).await?;
+        close_alerts(transaction.connection(), &rule.tenant_id, rule.rule_id, rule.updated_at, cause).await?;
     }
     bump_version(transaction.connection(), &rule.tenant_id).await?;
     transaction.commit().await?;
@@ -53,7 +54,7 @@ pub(super) async fn update(store: &SqliteStore, rule: &Rule) -> Result<bool> {
     Ok(true)
 }
 
-pub(super) async fn delete(store: &SqliteStore, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp) -> Result<bool> {
+pub(super) async fn delete(store: &SqliteStore, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp, cause: &Cause) -> Result<bool> {
     let mut transaction = store.write().await?;
     let done = sqlx::query("DELETE FROM rules WHERE tenant_id = ?1 AND rule_id = ?2")
         .bind(tenant_id.as_str())
@@ -63,21 +64,27 @@ pub(super) async fn delete(store: &SqliteStore, tenant_id: &TenantId, rule_id: R
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    close_alerts(transaction.connection(), tenant_id, rule_id, now).await?;
+    close_alerts(transaction.connection(), tenant_id, rule_id, now, cause).await?;
     bump_version(transaction.connection(), tenant_id).await?;
     transaction.commit().await?;
     store.signal(Topic::Events);
     Ok(true)
 }
 
-async fn close_alerts(connection: &mut SqliteConnection, tenant_id: &TenantId, rule_id: RuleId, now: Timestamp) -> Result<()> {
+async fn close_alerts(
+    connection: &mut SqliteConnection,
+    tenant_id: &TenantId,
+    rule_id: RuleId,
+    now: Timestamp,
+    cause: &Cause,
+) -> Result<()> {
     let open =
         sqlx::query("SELECT alert_id FROM alerts INDEXED BY alerts_open WHERE tenant_id = ?1 AND rule_id = ?2 AND status <> 'CLOSED'")
             .bind(tenant_id.as_str())
             .bind(blob(&rule_id.0))
             .fetch_all(&mut *connection)
             .await?;
-    close_all(connection, tenant_id, &open, now).await
+    close_all(connection, tenant_id, &open, now, cause).await
 }
 
 async fn bump_version(connection: &mut SqliteConnection, tenant_id: &TenantId) -> Result<()> {
