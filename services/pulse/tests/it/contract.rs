@@ -103,6 +103,7 @@ async fn docs_boards_and_rules_speak_of_what_the_demo_shows() {
         .await;
     }
     what_is_exported_is_documented(&up).await;
-    eventually(Duration::from_secs(30), async || rules_are_well(&prometheus).await).await;
+    // The rules of budgets are evaluated once a minute.
+    eventually(Duration::from_secs(100), async || rules_are_well(&prometheus).await).await;
     up.terminate();
 }
