@@ -78,8 +78,11 @@ impl<S: Subscriber> Layer<S> for BurstLayer {
         if *metadata.level() > Level::INFO || metadata.target() == NOTICE_TARGET {
             return true;
         }
-        let service = ServiceLog::current();
         let pushing = is_about_pushing(metadata.target());
+        if pushing && is_a_failed_push(metadata.name()) {
+            return false;
+        }
+        let service = ServiceLog::current();
         let place =
             if pushing { Place::Pushing } else { Place::Line(metadata.callsite(), service.as_ref().map(|service| service.0.service)) };
         match self.judge(place, Instant::now()) {
@@ -98,6 +101,11 @@ impl<S: Subscriber> Layer<S> for BurstLayer {
             }
         }
     }
+}
+
+/// The SDK's own word on a push that failed. The kit says it better: of which service, and what counts it.
+fn is_a_failed_push(event: &str) -> bool {
+    event.starts_with("Export.Failed.") || event.ends_with(".ExportError")
 }
 
 /// So that whoever reads the log knows that there is more of it.

@@ -108,6 +108,8 @@ async fn works_on(fault: Fault) {
     let log = up.log();
     let said = complaints(&log).len();
     assert!(said == 1, "{fault:?}: one warning in the first minute, not {said}: {:?}", complaints(&log));
+    // Ours, which names the service, the signal and the metric that counts.
+    assert!(log.contains("telemetry cannot be pushed") && log.contains("signal="), "{fault:?}: {:?}", complaints(&log));
     let (code, took) = up.terminate();
     assert_eq!(code, Some(0), "{fault:?}");
     assert!(took < END_MAX, "{fault:?}: {took:?}");
