@@ -260,7 +260,6 @@ impl Budget {
 
     /// True when `value` has a place, which it may just have been given.
     fn grant(&self, state: &mut State, value: &str, claim: Claim) -> bool {
-        let now = Instant::now();
         if let Some(holder) = state.holders.get_mut(value).filter(|holder| holder.has_place()) {
             holder.renew(claim);
             return true;
@@ -268,6 +267,7 @@ impl Budget {
         if is_reserved(value) {
             return state.holder(value).has_place();
         }
+        let now = Instant::now();
         if state.taken >= self.settings.values_max && !(claim == Claim::Record && self.reclaim(state, now)) {
             state.was_full = true;
             return false;
@@ -319,4 +319,45 @@ impl State {
 
 fn is_reserved(value: &str) -> bool {
     [OTHER, UNKNOWN].contains(&value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(budget: &Budget, value: &str, n: u64) {
+        budget.add(0, n, value, &[KeyValue::new("tenant_id", value.to_owned())], || vec![KeyValue::new("tenant_id", OTHER)]).unwrap();
+    }
+
+    fn holders(budget: &Budget) -> usize {
+        budget.state().holders.len()
+    }
+
+    /// Whoever invents tenants costs no memory, but for the few that are named.
+    #[test]
+    fn nothing_is_kept_for_those_without_a_place() {
+        let budget = Budget::new("worker", BudgetSettings { values_max: 10, idle_after: Duration::ZERO });
+        for number in 0..20_000 {
+            add(&budget, &format!("tenant-{number}"), 1);
+            add(&budget, &format!("bound-{number}"), 0);
+        }
+        assert_eq!((holders(&budget), budget.taken(), budget.overflows()), (11, 10, 19_990));
+        assert_eq!(budget.state().named.len(), NAMED_MAX + 1);
+        budget.sweep();
+        budget.sweep();
+        assert_eq!((holders(&budget), budget.taken()), (1, 0), "only the rest's");
+    }
+
+    /// Handles are the caller's to bound; what they waited with goes with them.
+    #[test]
+    fn what_a_handle_waited_with_goes_with_it() {
+        let budget = Budget::new("worker", BudgetSettings { values_max: 1, idle_after: Duration::from_secs(60) });
+        add(&budget, "a", 1);
+        let waiting = budget.bind(0, "b", &[KeyValue::new("tenant_id", "b")], &[KeyValue::new("tenant_id", OTHER)]).unwrap();
+        budget.sweep();
+        assert_eq!((holders(&budget), waiting.own.count()), (3, None));
+        drop(waiting);
+        budget.sweep();
+        assert_eq!(holders(&budget), 2);
+    }
 }

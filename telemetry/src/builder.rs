@@ -132,8 +132,9 @@ impl TelemetryBuilder {
         self
     }
 
-    /// After how long without a recording a tenant gives its place to others and its series end: an hour unless set here. It should be some
-    /// times as long as the longest of the intervals of scraping and pushing, so that the last values are seen.
+    /// After how long without a recording a tenant gives its place to others and its series end: an hour unless set here. Recording 0, binding
+    /// and being shown in a snapshot keep them as long as nobody else needs the place. It should be some times as long as the longest of the
+    /// intervals of scraping and pushing, so that the last values are seen.
     pub fn label_idle_after(mut self, idle: Duration) -> Self {
         self.budget.idle_after = idle;
         self

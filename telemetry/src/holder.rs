@@ -30,6 +30,9 @@ enum Place {
         seen: u64,
         /// When that sum was last found to have moved.
         moved: Instant,
+        /// Whether somebody has spoken of it since it was last looked at, and when that was last found.
+        asked: bool,
+        mentioned: Instant,
         /// Whether somebody who records may have the place.
         yields: bool,
     },
@@ -62,13 +65,14 @@ impl Holder {
 
     /// Is given a place; its series begin, or begin again, at 0.
     pub(crate) fn open(&mut self, claim: Claim, now: Instant) {
-        self.place = Place::Own { seen: 0, moved: now, yields: claim == Claim::Show };
+        self.place = Place::Own { seen: 0, moved: now, asked: false, mentioned: now, yields: claim == Claim::Show };
         self.series.iter().for_each(|series| series.open_at(0));
     }
 
     /// It has a place and asks again.
     pub(crate) fn renew(&mut self, claim: Claim) {
-        if let Place::Own { yields, .. } = &mut self.place {
+        if let Place::Own { asked, yields, .. } = &mut self.place {
+            *asked = true;
             *yields &= claim == Claim::Show;
         }
     }
@@ -111,18 +115,22 @@ impl Holder {
         self.counted().filter(move |(series, _)| series.counter == counter)
     }
 
-    /// Notes whether it has recorded something; takes its place when it has not for `idle_after` and nobody shows it.
+    /// Notes whether it has recorded something. When it has not for `idle_after`, it keeps its place only for who shows or speaks of it and
+    /// until somebody needs it.
     pub(crate) fn look(&mut self, now: Instant, idle_after: Duration) -> Look {
-        let Place::Own { moved, yields, .. } = self.place else {
+        let has_moved = self.has_moved(now);
+        let Place::Own { moved, asked, mentioned, yields, .. } = &mut self.place else {
             self.forget_unheld();
             return Look::Keeps;
         };
-        if self.has_moved(now) || now.duration_since(moved) < idle_after {
+        if std::mem::take(asked) {
+            *mentioned = now;
+        }
+        if has_moved || now.duration_since(*moved) < idle_after {
             return Look::Keeps;
         }
-        if self.shown > 0 {
-            self.set_yields();
-            return if yields { Look::Keeps } else { Look::Yields };
+        if self.shown > 0 || now.duration_since(*mentioned) < idle_after {
+            return if std::mem::replace(yields, true) { Look::Keeps } else { Look::Yields };
         }
         if self.close(now) { Look::Freed } else { Look::Keeps }
     }
@@ -135,17 +143,11 @@ impl Holder {
     fn has_moved(&mut self, now: Instant) -> bool {
         let sum = self.counted().fold(0, |sum: u64, (_, count)| sum.wrapping_add(count));
         match &mut self.place {
-            Place::Own { seen, moved, yields } if *seen != sum => {
+            Place::Own { seen, moved, yields, .. } if *seen != sum => {
                 (*seen, *moved, *yields) = (sum, now, false);
                 true
             }
             _ => false,
-        }
-    }
-
-    fn set_yields(&mut self) {
-        if let Place::Own { yields, .. } = &mut self.place {
-            *yields = true;
         }
     }
 

@@ -85,6 +85,22 @@ async fn a_tenant_that_is_shown_keeps_its_place_until_another_needs_it() {
     assert_eq!(telemetry.value("pulse_open_alerts", &[("tenant_id", "_other")]), Some(4.0));
 }
 
+/// A service that speaks of a tenant without counting anything keeps its 0 in sight, but keeps nobody out by it.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_spoken_of_keeps_its_place_until_another_needs_it() {
+    let telemetry = telemetry(1);
+    let know = |tenant| telemetry.counter(&ALERTS).add(0, &[("tenant_id", tenant)]);
+    bind(&telemetry, "a").add(1);
+    for _ in 0..3 {
+        grow_idle(&telemetry).await;
+        know("a");
+    }
+    assert_eq!(alerts(&telemetry, ["a", "b", "_other"]), [Some(1.0), None, Some(0.0)]);
+    bind(&telemetry, "b").add(2);
+    know("a");
+    assert_eq!(alerts(&telemetry, ["a", "b", "_other"]), [None, Some(2.0), Some(0.0)]);
+}
+
 /// Nothing lingers in either exporter, whichever collects first. The clock is the real one: the exporter's thread has no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_series_of_an_idle_tenant_end_in_both_exporters() {
