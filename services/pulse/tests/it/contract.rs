@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::api::client;
 use crate::docs::SOURCES;
-use crate::process::{SERVICES, Up, free_ports};
-use crate::stack::{Backend, CollectorPlan, Prometheus, eventually};
+use crate::process::{SERVICES, Up};
+use crate::stack::{Prometheus, Stack, eventually};
 
 /// Label names by metric, a histogram's under its own name.
 type Shapes = BTreeMap<String, BTreeSet<String>>;
@@ -78,22 +78,15 @@ async fn rules_are_well(prometheus: &Prometheus) -> Result<(), String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs otelcol and prometheus: run tools/test"]
 async fn docs_boards_and_rules_speak_of_what_the_demo_shows() {
-    let folder = tempfile::tempdir().unwrap();
-    let (services, ports, prometheus_port) = (free_ports(), free_ports(), free_ports());
-    let backend = Backend::start().await;
-    let plan = CollectorPlan { ports, storage: folder.path().join("otelcol"), prometheus_port, backend_port: backend.port };
-    let _collector = plan.start().await;
-    let prometheus = Prometheus::start(&folder.path().join("prometheus"), prometheus_port, services, ports).await;
-    let environment = plan.environment();
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let up = Up::start(&folder.path().join("data"), services, &["--demo", "--devices", "100"], &environment).await;
+    let (stack, _collector) = Stack::start().await;
+    let up = stack.pulse(&["--demo", "--devices", "100"]).await;
     for transport in ["scrape", "collector", "otlp"] {
         let settings = Settings {
             transport: transport.to_owned(),
             over: Duration::from_mins(1),
             // Four of this Prometheus's scrapes, and as many pushes.
             rate_interval: Duration::from_secs(5),
-            ..Settings::new(&prometheus.url)
+            ..Settings::new(&stack.prometheus.url)
         };
         eventually(Duration::from_mins(2), async || {
             let findings = check(&settings).await;
@@ -104,6 +97,6 @@ async fn docs_boards_and_rules_speak_of_what_the_demo_shows() {
     }
     what_is_exported_is_documented(&up).await;
     // The rules of budgets are evaluated once a minute.
-    eventually(Duration::from_secs(100), async || rules_are_well(&prometheus).await).await;
+    eventually(Duration::from_secs(100), async || rules_are_well(&stack.prometheus).await).await;
     up.terminate();
 }

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 use crate::api::client;
 use crate::process::{Up, free_ports};
-use crate::stack::{Backend, CollectorPlan, Prometheus, eventually};
+use crate::stack::{Backend, CollectorPlan, Prometheus, Stack, eventually};
 
 /// What `pulse up` promises for its end.
 const END_MAX: Duration = Duration::from_secs(10);
@@ -139,17 +139,10 @@ async fn a_collector_that_is_slow_is_said_once_and_holds_nothing_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs otelcol and prometheus: run tools/test"]
 async fn metrics_are_right_again_after_the_collector_was_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (services, ports, prometheus_port) = (free_ports(), free_ports(), free_ports());
-    let backend = Backend::start().await;
-    let plan = CollectorPlan { ports, storage: folder.path().join("otelcol"), prometheus_port, backend_port: backend.port };
-    let prometheus = Prometheus::start(&folder.path().join("prometheus"), prometheus_port, services, ports).await;
-    let collector = plan.start().await;
-    let environment = plan.environment();
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let up = Up::start(&folder.path().join("data"), services, &[], &environment).await;
+    let (stack, collector) = Stack::start().await;
+    let up = stack.pulse(&[]).await;
     let agree = async || {
-        let values = prometheus.query(CYCLES).await;
+        let values = stack.prometheus.query(CYCLES).await;
         let scraped = values.iter().find(|sample| sample.labels["transport"] == "scrape").map(|sample| sample.value);
         let close = |sample: &&crate::stack::Sample| scraped.is_some_and(|scraped| (sample.value - scraped).abs() <= 5.0);
         if values.iter().filter(close).count() == 3 { Ok(scraped.unwrap()) } else { Err(format!("{values:?}")) }
@@ -158,12 +151,12 @@ async fn metrics_are_right_again_after_the_collector_was_killed() {
     collector.kill();
     // The evaluator polls once a second: some cycles that only a later push can tell of.
     eventually(Duration::from_secs(30), async || {
-        let values = prometheus.query(CYCLES).await;
+        let values = stack.prometheus.query(CYCLES).await;
         let scraped = values.iter().find(|sample| sample.labels["transport"] == "scrape").map_or(0.0, |sample| sample.value);
         if scraped > before + 8.0 { Ok(()) } else { Err(format!("{scraped}")) }
     })
     .await;
-    let _collector = plan.start().await;
+    let _collector = stack.plan.start().await;
     let after = eventually(Duration::from_secs(30), agree).await;
     assert!(after > before + 8.0);
     up.terminate();

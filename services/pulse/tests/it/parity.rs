@@ -2,11 +2,12 @@
 //! collector's exporter, and pushed on by the collector, with the same name, labels, bounds and value.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::api::client;
-use crate::process::{SERVICES, Up, free_ports};
-use crate::stack::{Backend, CollectorPlan, Prometheus, eventually};
+use crate::process::{SERVICES, Up, finish, pulse};
+use crate::stack::{Prometheus, Stack, eventually};
 
 const TRANSPORTS: [&str; 3] = ["scrape", "collector", "otlp"];
 /// What tells the ways apart; all other labels are the service's.
@@ -98,25 +99,28 @@ fn check(before: &Series, arrived: &Series, after: &Series) -> Result<(), String
     if still.len() * 3 < before.len() { Err(format!("only {} of {} stood still", still.len(), before.len())) } else { Ok(()) }
 }
 
+/// A fleet that reports and comes to its end: it leaves series of every kind, at rest.
+async fn play(up: &Up) {
+    let mut simulate = pulse();
+    simulate.args(["simulate", "--url", &up.url(0), "--devices", "20", "--duration", "8s"]);
+    simulate.env("PULSE_SIMULATE_TOKEN", up.token.as_ref().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || finish(simulate.spawn().unwrap(), Duration::from_secs(60))).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs otelcol and prometheus: run tools/test"]
 async fn every_series_arrives_by_every_way_with_its_name_labels_bounds_and_value() {
-    let folder = tempfile::tempdir().unwrap();
-    let (services, ports, prometheus_port) = (free_ports(), free_ports(), free_ports());
-    let backend = Backend::start().await;
-    let plan = CollectorPlan { ports, storage: folder.path().join("otelcol"), prometheus_port, backend_port: backend.port };
-    let _collector = plan.start().await;
-    let prometheus = Prometheus::start(&folder.path().join("prometheus"), prometheus_port, services, ports).await;
-    let environment = plan.environment();
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    // A demo that has come to its end leaves series of every kind at rest.
-    let up = Up::start(&folder.path().join("data"), services, &["--demo", "--devices", "20"], &environment).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    eventually(Duration::from_secs(60), async || compare(&up, &prometheus).await).await;
+    let (stack, _collector) = Stack::start().await;
+    let up = stack.pulse(&["--delivery-allow-http", "--delivery-allowed-ranges", "127.0.0.0/8"]).await;
+    play(&up).await;
+    eventually(Duration::from_secs(60), async || compare(&up, &stack.prometheus).await).await;
     // The mission's own query, by each way.
     for transport in TRANSPORTS {
-        let counts =
-            prometheus.query(&format!("sum by (service) (pulse_processing_duration_seconds_count{{transport=\"{transport}\"}})")).await;
+        let counts = stack
+            .prometheus
+            .query(&format!("sum by (service) (pulse_processing_duration_seconds_count{{transport=\"{transport}\"}})"))
+            .await;
         let mut names: Vec<_> = counts.iter().map(|sample| sample.labels["service"].clone()).collect();
         names.sort_unstable();
         let mut wanted = SERVICES.map(str::to_owned);

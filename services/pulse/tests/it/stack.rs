@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 pub(crate) use backend::{Backend, Record, Span};
 pub(crate) use prometheus::{Prometheus, Sample};
 
+use tempfile::TempDir;
+
 use crate::api::client;
+use crate::process::{Up, free_ports};
 
 /// How long a program may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -96,6 +99,35 @@ impl Collector {
     /// kill -9.
     pub(crate) fn kill(self) {
         drop(self.0);
+    }
+}
+
+/// A collector and a Prometheus, and a Pulse beside them.
+pub(crate) struct Stack {
+    folder: TempDir,
+    services: u16,
+    pub(crate) plan: CollectorPlan,
+    pub(crate) prometheus: Prometheus,
+    _backend: Backend,
+}
+
+impl Stack {
+    /// Starts both; the collector ends with its own handle.
+    pub(crate) async fn start() -> (Self, Collector) {
+        let folder = tempfile::tempdir().unwrap();
+        let (services, ports, prometheus_port) = (free_ports(), free_ports(), free_ports());
+        let backend = Backend::start().await;
+        let plan = CollectorPlan { ports, storage: folder.path().join("otelcol"), prometheus_port, backend_port: backend.port };
+        let collector = plan.start().await;
+        let prometheus = Prometheus::start(&folder.path().join("prometheus"), prometheus_port, services, ports).await;
+        (Self { folder, services, plan, prometheus, _backend: backend }, collector)
+    }
+
+    /// `pulse up`, scraped and pushing.
+    pub(crate) async fn pulse(&self, arguments: &[&str]) -> Up {
+        let environment = self.plan.environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Up::start(&self.folder.path().join("data"), self.services, arguments, &environment).await
     }
 }
 
