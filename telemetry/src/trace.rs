@@ -245,6 +245,11 @@ impl Span {
         self.recording
     }
 
+    /// Whether its trace is sampled, so that a link to it leads somewhere. One that is not may be recorded all the same, should it fail.
+    pub fn is_sampled(&self) -> bool {
+        self.context.span().span_context().is_sampled()
+    }
+
     /// Its context as a `traceparent`, to be stored or sent.
     pub fn traceparent(&self) -> String {
         let span = self.context.span();

@@ -50,7 +50,7 @@ impl Spans {
         let span = self.message(PROCESS, queue).kind(SpanKind::Consumer);
         match cause {
             None => span.within(batch),
-            Some(cause) if batch.is_recording() => {
+            Some(cause) if self.tracer.is_on() && batch.is_sampled() => {
                 span.child_of(cause.as_str()).link_as(&batch.traceparent(), [KeyValue::new(attribute::LINK, BATCH)])
             }
             Some(cause) => span.child_of(cause.as_str()),

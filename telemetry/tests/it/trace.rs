@@ -49,7 +49,7 @@ fn what_the_sender_did_not_sample_is_not_kept() {
     let parent = propagation::new_root().replace("-01", "-00");
     let span = telemetry.tracer().span("work").child_of(&parent).start();
     assert_eq!(span.traceparent()[..35], parent[..35]);
-    assert!(!span.is_recording() && span.traceparent().ends_with("-00"));
+    assert!(!span.is_recording() && !span.is_sampled() && span.traceparent().ends_with("-00"));
     drop(span);
     assert_eq!(telemetry.spans(), []);
 }
