@@ -145,3 +145,16 @@ async fn promtool_finds_nothing_to_say() {
     }
     up.terminate();
 }
+
+#[tokio::test]
+async fn metrics_are_served_besides_where_the_environment_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let besides = free_ports();
+    let environment = [("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"), ("OTEL_EXPORTER_PROMETHEUS_PORT", &besides.to_string())];
+    let up = Up::start(folder.path(), free_ports(), &[], &environment).await;
+    for (port, service) in (besides..).zip(SERVICES) {
+        let text = client().get(format!("http://127.0.0.1:{port}/metrics")).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains(&format!("pulse_db_pool_size{{service=\"{service}\"}}")), "{service}: {text}");
+    }
+    assert_eq!(up.terminate().0, Some(0));
+}
