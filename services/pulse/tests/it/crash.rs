@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulse_runtime::Shutdown;
 use pulse_simulator::sink::{Sink, SinkSettings};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, client};
 use crate::process::{Up, free_ports};
+use crate::stack::eventually;
 
 const DEVICES: u64 = 24;
 /// Leases short enough that what the killed process held comes back within the test.
@@ -63,15 +64,6 @@ async fn fleet(api: &Api, sink: &Sink) -> HashMap<String, String> {
     api.post("/api/v1/tenants/acme/routes", &json!({"name": "all", "integration_id": integration["integration_id"]})).await;
     let tokens = made["devices"].as_array().unwrap().iter();
     tokens.map(|device| (device["device_id"].as_str().unwrap().to_owned(), device["token"].as_str().unwrap().to_owned())).collect()
-}
-
-/// Waits until `done` says so; what it says meanwhile is shown at the bound.
-async fn eventually<F: AsyncFn() -> Result<(), String>>(within: Duration, done: F) {
-    let started = Instant::now();
-    while let Err(why) = done().await {
-        assert!(started.elapsed() < within, "after {within:?}: {why}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 async fn every_acknowledged_reading_is_there(api: &Api, acknowledged: &BTreeMap<String, Vec<i64>>) {
