@@ -1,0 +1,1 @@
+//! Alerts as people and health checks handle them.

@@ -1,0 +1,1 @@
+//! Devices to evaluate: claimed and committed in a handful of statements.

@@ -1,0 +1,1 @@
+//! Readings on their way in, and as history.

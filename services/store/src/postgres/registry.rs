@@ -1,0 +1,3 @@
+//! Tenants and what they own, a module for each.
+
+pub(super) mod rules;
