@@ -64,7 +64,7 @@ CREATE TABLE device_state (
     -- How many readings the device has had: the number of the last one.
     reading_count     bigint           NOT NULL DEFAULT 0,
     evaluated_through bigint           NOT NULL DEFAULT 0,
-    -- When an evaluator must next look: receipt of the oldest reading that is not yet evaluated, or the next check for silence.
+    -- When an evaluator must next look: not after the receipt of any reading that is not yet evaluated, or the next check for silence.
     due_at            timestamptz,
     lease_id          uuid,
     lease_until       timestamptz,

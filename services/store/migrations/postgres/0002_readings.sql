@@ -1,20 +1,22 @@
 -- How readings come in and go. These functions run with the rights of the schema's owner: the roles that call them may not write to
 -- `readings` by themselves, nor make and drop tables.
 
--- Counts readings onto their devices and makes the devices due. For each device that is registered: its place in the arrays, and how many
--- readings it had before. The arrays hold each device once, in the order of tenant and device, which is the order in which rows are locked:
--- only a loop over the arrays keeps it, so the other joins are off.
-CREATE FUNCTION count_readings(tenant_ids text[], device_ids text[], counts integer[], first_at timestamptz[], last_at timestamptz[])
-RETURNS TABLE (place bigint, counted_before bigint) LANGUAGE sql SECURITY DEFINER
-SET search_path FROM CURRENT SET enable_hashjoin = off SET enable_mergejoin = off
+-- Counts readings onto their devices and makes the devices due; of each device that is registered, the number of its last reading. The
+-- arrays hold each device once. An upsert, as it takes the rows in the order of its source whatever the plan: so no two batches wait for
+-- each other's devices. It never inserts, since a registered device has a state.
+CREATE FUNCTION count_readings(tenant_ids text[], device_ids text[], counts bigint[], first_at timestamptz[], last_at timestamptz[])
+RETURNS TABLE (tenant_id text, device_id text, reading_count bigint) LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
-UPDATE device_state s SET
-    reading_count = s.reading_count + b.count,
-    last_seen = greatest(s.last_seen, b.last_at),
-    due_at = least(s.due_at, b.first_at)
-FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS b (tenant_id, device_id, count, first_at, last_at, place)
-WHERE s.tenant_id = b.tenant_id AND s.device_id = b.device_id
-RETURNING b.place, s.reading_count - b.count
+INSERT INTO device_state AS s (tenant_id, device_id, reading_count, last_seen, due_at)
+SELECT k.tenant_id, k.device_id, b.count, b.last_at, b.first_at
+FROM unnest($1, $2, $3, $4, $5) AS b (tenant_id, device_id, count, first_at, last_at)
+JOIN device_state k ON k.tenant_id = b.tenant_id AND k.device_id = b.device_id
+ORDER BY k.tenant_id, k.device_id
+ON CONFLICT (tenant_id, device_id) DO UPDATE SET
+    reading_count = s.reading_count + excluded.reading_count,
+    last_seen = greatest(s.last_seen, excluded.last_seen),
+    due_at = least(s.due_at, excluded.due_at)
+RETURNING s.tenant_id, s.device_id, s.reading_count
 $$;
 
 -- Writes readings under the numbers that `count_readings` has made theirs, in the same transaction.
