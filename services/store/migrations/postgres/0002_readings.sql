@@ -45,25 +45,25 @@ SET search_path FROM CURRENT SET lock_timeout = '2s'
 AS $$
 DECLARE
     day date;
-    name text;
+    partition_name text;
     made integer := 0;
     opens timestamptz;
     ends timestamptz;
 BEGIN
     FOR day IN SELECT (from_at AT TIME ZONE 'UTC')::date + n FROM generate_series(0, days - 1) n LOOP
-        name := 'readings_' || to_char(day, 'YYYY_MM_DD');
-        CONTINUE WHEN EXISTS (SELECT FROM reading_days d WHERE d.name = make_reading_days.name);
+        partition_name := 'readings_' || to_char(day, 'YYYY_MM_DD');
+        CONTINUE WHEN EXISTS (SELECT FROM reading_days d WHERE d.name = partition_name);
         -- Another replica may be at it: one makes it, the others find it made.
         PERFORM pg_advisory_xact_lock(hashtext('pulse reading days'));
-        CONTINUE WHEN EXISTS (SELECT FROM reading_days d WHERE d.name = make_reading_days.name);
+        CONTINUE WHEN EXISTS (SELECT FROM reading_days d WHERE d.name = partition_name);
         opens := day::timestamp AT TIME ZONE 'UTC';
         ends := (day + 1)::timestamp AT TIME ZONE 'UTC';
-        EXECUTE format('CREATE TABLE %I (LIKE readings INCLUDING ALL)', name);
+        EXECUTE format('CREATE TABLE %I (LIKE readings INCLUDING ALL)', partition_name);
         -- Attaching reads what lies in readings_other, which is nothing but where nobody made a partition in time.
         LOCK TABLE readings_other IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('WITH carried AS (DELETE FROM readings_other WHERE received_at >= $1 AND received_at < $2 RETURNING *)
-            INSERT INTO %I SELECT * FROM carried', name) USING opens, ends;
-        EXECUTE format('ALTER TABLE readings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, opens, ends);
+            INSERT INTO %I SELECT * FROM carried', partition_name) USING opens, ends;
+        EXECUTE format('ALTER TABLE readings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition_name, opens, ends);
         made := made + 1;
     END LOOP;
     RETURN made;

@@ -12,7 +12,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("./migrations/postgres");
 /// How long one try to connect may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Days ahead for which readings have a partition once the schema is at its version; the ops worker goes on with it.
-pub(super) const DAYS_AHEAD: i32 = 7;
+pub(super) const DAYS_AHEAD: i32 = 2;
 /// "undefined table": no migration has run.
 const UNDEFINED_TABLE: &str = "42P01";
 /// "insufficient privilege".
