@@ -30,11 +30,8 @@ impl IngestStore for PostgresStore {
         let tenants: Vec<&str> = keys.iter().map(|key| key.tenant_id.as_str()).collect();
         let devices: Vec<&str> = keys.iter().map(|key| key.device_id.as_str()).collect();
         let mut transaction = self.begin(Scope::AllTenants).await?;
-        let found = sqlx::query("SELECT * FROM device_credentials($1, $2)")
-            .bind(tenants)
-            .bind(devices)
-            .fetch_all(transaction.connection())
-            .await?;
+        let found =
+            sqlx::query("SELECT * FROM device_credentials($1, $2)").bind(tenants).bind(devices).fetch_all(transaction.connection()).await?;
         transaction.commit().await?;
         let mut credentials = vec![None; keys.len()];
         for row in &found {

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use pulse_domain::ids::TenantId;
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _};
 
 use super::PostgresStore;
@@ -70,6 +72,9 @@ fn begin_statement(scope: Scope<'_>, joins: Joins) -> String {
     text
 }
 
+/// A statement with its arguments.
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
 /// An open transaction. Dropped before [`Transaction::commit`], it changes nothing.
 pub(super) struct Transaction(sqlx::Transaction<'static, Postgres>);
 
@@ -102,6 +107,27 @@ impl PostgresStore {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// One statement as a transaction of its own; how many rows it changed.
+    pub(super) async fn execute<'a>(&self, scope: impl Into<Scope<'a>>, query: Statement<'_>) -> Result<u64> {
+        let mut transaction = self.begin(scope).await?;
+        let done = query.execute(transaction.connection()).await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// One statement as a transaction of its own; all its rows.
+    pub(super) async fn rows<'a>(&self, scope: impl Into<Scope<'a>>, query: Statement<'_>) -> Result<Vec<PgRow>> {
+        let mut transaction = self.begin(scope).await?;
+        let rows = query.fetch_all(transaction.connection()).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// One statement as a transaction of its own; its row, if it has one.
+    pub(super) async fn row<'a>(&self, scope: impl Into<Scope<'a>>, query: Statement<'_>) -> Result<Option<PgRow>> {
+        Ok(self.rows(scope, query).await?.into_iter().next())
     }
 }
 
