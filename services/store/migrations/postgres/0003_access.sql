@@ -1,11 +1,15 @@
 -- Who may do what. `pulse_worker` serves all tenants: evaluator, dispatcher, delivery_worker, ops_worker. `pulse_api` serves the one
 -- tenant that the transaction names in `pulse.tenant_id` ('*': the operators themselves); without it, it sees nothing. Neither may
--- change the schema. What the API needs of all tenants goes through the functions below, which do one thing each.
+-- change the schema. What the API needs of all tenants goes through the functions below, which do one thing each and look for their tables
+-- here and nowhere before.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
 DO $$
 DECLARE
     t text;
 BEGIN
+    -- Databases that were made before PostgreSQL 15 let everybody make tables.
+    EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     FOREACH t IN ARRAY ARRAY['tenants', 'devices', 'device_state', 'readings', 'rules', 'alerts', 'silences', 'alert_events',
         'pending_events', 'integrations', 'routes', 'policies', 'jobs', 'finished_jobs', 'attempts', 'api_tokens'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
