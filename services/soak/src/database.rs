@@ -1,10 +1,12 @@
 //! The database under test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::process::Process;
 use crate::system::free_ports;
@@ -12,6 +14,10 @@ use crate::wait::until;
 
 /// How long the first start may take.
 const FIRST_START_MAX: Duration = Duration::from_secs(30);
+/// How long a statement may wait for others.
+const STATEMENT_MAX: Duration = Duration::from_secs(10);
+/// The tables that the next version's migration touches: all that change all the time.
+const EXPANDED: [&str; 7] = ["devices", "device_state", "readings", "alerts", "alert_events", "jobs", "attempts"];
 /// How long `pulse up` may take to end.
 const END_MAX: Duration = Duration::from_secs(15);
 
@@ -30,9 +36,22 @@ impl Database {
         Ok(Self { url: format!("sqlite:{}", folder.join("pulse.db").display()), token })
     }
 
-    /// The file, where it is one.
-    pub fn file(&self) -> Option<PathBuf> {
-        self.url.strip_prefix("sqlite:").map(PathBuf::from)
+    /// Carries out a migration as a next version may bring it: each table gains a column that this version knows nothing of.
+    pub async fn expand(&self) -> Result<()> {
+        for table in EXPANDED {
+            self.execute(&format!("ALTER TABLE {table} ADD COLUMN of_the_next_version TEXT")).await?;
+        }
+        Ok(())
+    }
+
+    /// One statement, as an administrator.
+    pub async fn execute(&self, statement: &str) -> Result<()> {
+        let file = self.url.strip_prefix("sqlite:").context("the database is no file of SQLite")?;
+        let options = SqliteConnectOptions::new().filename(file).busy_timeout(STATEMENT_MAX);
+        let mut connection = options.connect().await?;
+        // Statements are this crate's own.
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 }
 

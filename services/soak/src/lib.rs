@@ -8,12 +8,16 @@
 pub mod account;
 pub mod api;
 pub mod database;
+pub mod faked_clock;
 pub mod load;
 pub mod process;
+pub mod queue;
+pub mod registry;
 pub mod scale;
 pub mod scenario;
 pub mod scrape;
 pub mod service;
+pub mod small_disk;
 pub mod system;
 pub mod wait;
 pub mod world;

@@ -10,10 +10,10 @@ mod pattern;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use futures::future::try_join_all;
 use pulse_runtime::Shutdown;
 use serde::Serialize;
@@ -57,6 +57,8 @@ struct Counts {
     acknowledged: AtomicU64,
     /// Answers by status; 0 where there was none.
     answers: Mutex<BTreeMap<u16, u64>>,
+    /// Why a gateway gave up, the first time one did.
+    gave_up: OnceLock<String>,
 }
 
 impl Counts {
@@ -98,11 +100,21 @@ impl Load {
         self.counts.acknowledged.load(Ordering::Relaxed)
     }
 
+    /// Posts answered with this status so far; 0 is for those without an answer.
+    pub fn answers(&self, status: u16) -> u64 {
+        self.counts.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&status).copied().unwrap_or_default()
+    }
+
+    /// Fails when a gateway has given up: it was answered something that no retry can mend.
+    pub fn check(&self) -> Result<()> {
+        self.counts.gave_up.get().map_or(Ok(()), |why| bail!("{why}"))
+    }
+
     /// Ends it. What is under way is not tried again.
-    pub async fn stop(self) -> Result<Tracks> {
+    pub async fn stop(&mut self) -> Result<Tracks> {
         self.stop.trigger();
         let mut devices = Vec::new();
-        for tracks in try_join_all(self.gateways).await? {
+        for tracks in try_join_all(self.gateways.drain(..)).await? {
             devices.extend(tracks?);
         }
         let answers = self.counts.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -27,6 +27,10 @@ pub struct Scale {
     #[arg(long, env = "SOAK_HOLD", default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     pub hold: Duration,
 
+    /// By how much a clock is stepped
+    #[arg(long, env = "SOAK_CLOCK_STEP", default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
+    pub clock_step: Duration,
+
     /// How often a fault is repeated
     #[arg(long, env = "SOAK_ROUNDS", default_value_t = 5, value_name = "N")]
     pub rounds: u32,
@@ -45,6 +49,8 @@ impl Scale {
             interval: Duration::from_millis(150),
             steady: 250,
             hold: Duration::from_secs(4),
+            // More than a lease, less than the limit for silent devices.
+            clock_step: Duration::from_secs(8),
             rounds: 2,
             settle: Duration::from_secs(60),
         }

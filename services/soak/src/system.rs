@@ -228,6 +228,11 @@ impl System {
         Ok(())
     }
 
+    /// The end of each process's log.
+    pub fn tell(&self) -> String {
+        self.instances.iter().map(Instance::tell).collect::<Vec<_>>().join("\n")
+    }
+
     /// `/metrics` of each process of a service.
     pub async fn scrape(&self, service: Service) -> Result<Vec<Scrape>> {
         let mut scrapes = Vec::new();

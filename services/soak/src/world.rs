@@ -8,22 +8,20 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use pulse_runtime::Shutdown;
 use pulse_simulator::sink::behaviour::Behaviour;
 use pulse_simulator::sink::{Sink, SinkSettings};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::api::Api;
 use crate::database::Database;
-use crate::load::{Device, Load, LoadPlan, METRICS, THRESHOLD};
+use crate::load::{Load, LoadPlan, Tracks};
+use crate::queue::Queue;
+use crate::registry::{TENANT, register};
 use crate::scale::Scale;
 use crate::service::Service;
 use crate::system::{Plan, System};
 use crate::wait::until;
 
-/// The tenant that everything belongs to.
-pub const TENANT: &str = "acme";
-/// Devices registered at once.
-const REGISTER_MAX: usize = 200;
 /// How long the load may take to make the progress that was asked for.
 const PROGRESS_MAX: Duration = Duration::from_secs(120);
 
@@ -35,49 +33,6 @@ pub struct Bench {
     /// The version that comes after it in a rolling restart; the same program where none is given.
     pub next_program: Option<PathBuf>,
     pub scale: Scale,
-}
-
-/// Who hears of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    /// Hears of everything.
-    All,
-    /// Hears of severe alerts that open.
-    Urgent,
-}
-
-impl Route {
-    const EVERY: [Self; 2] = [Self::All, Self::Urgent];
-    /// The least severity of the urgent ones.
-    const URGENT_SEVERITY: u64 = 4;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Urgent => "urgent",
-        }
-    }
-
-    /// The route of this name.
-    pub fn named(name: &str) -> Result<Self> {
-        Self::EVERY.into_iter().find(|route| route.name() == name).with_context(|| format!("there is no route {name:?}"))
-    }
-
-    /// Whether it hears of such an event.
-    pub fn wants(self, kind: &str, severity: u64) -> bool {
-        match self {
-            Self::All => true,
-            Self::Urgent => kind == "OPEN" && severity >= Self::URGENT_SEVERITY,
-        }
-    }
-
-    fn spec(self, integration_id: &Value) -> Value {
-        match self {
-            Self::All => json!({"name": self.name(), "integration_id": integration_id}),
-            Self::Urgent => json!({"name": self.name(), "integration_id": integration_id, "deliver_on": ["OPEN"],
-                                   "min_severity": Self::URGENT_SEVERITY}),
-        }
-    }
 }
 
 /// What a world is made with.
@@ -108,8 +63,15 @@ pub struct World {
     pub system: System,
     pub sink: Sink,
     pub api: Api,
-    pub load: Load,
+    load: Reporting,
     pub scale: Scale,
+}
+
+/// Whether devices report.
+#[derive(Debug)]
+enum Reporting {
+    Still(Load),
+    NoMore(Tracks),
 }
 
 impl World {
@@ -129,6 +91,7 @@ impl World {
         let api = Api::new(urls.first().context("there is no ui_api")?, &database.token)?;
         let gateways = register(&api, &sink, &bench.scale).await?;
         let load = Load::start(&LoadPlan { tenant: TENANT.to_owned(), urls, gateways, interval: bench.scale.interval })?;
+        let load = Reporting::Still(load);
         let mut world = Self { folder, database, system, sink, api, load, scale: bench.scale.clone() };
         world.steady().await?;
         Ok(world)
@@ -142,19 +105,61 @@ impl World {
     /// Waits until another [`Scale::steady`] readings are acknowledged and another message is delivered; how long the first reading took.
     pub async fn steady(&mut self) -> Result<Duration> {
         let started = Instant::now();
-        let (readings, messages) = (self.load.acknowledged(), self.sink.stats().delivered);
+        let (readings, messages) = (self.acknowledged(), self.sink.stats().delivered);
         let mut first = None;
-        let (load, sink, wanted) = (&self.load, &self.sink, self.scale.steady);
-        until(PROGRESS_MAX, "the load goes on", async || {
-            let (done, delivered) = (load.acknowledged() - readings, sink.stats().delivered - messages);
+        let wanted = self.scale.steady;
+        self.wait(PROGRESS_MAX, "the load goes on", async |world| {
+            let (done, delivered) = (world.acknowledged() - readings, world.sink.stats().delivered - messages);
             if done > 0 && first.is_none() {
                 first = Some(started.elapsed());
             }
             if done >= wanted && delivered > 0 { Ok(()) } else { Err(format!("{done} readings, {delivered} messages")) }
         })
         .await?;
-        self.system.check()?;
         Ok(first.unwrap_or_default())
+    }
+
+    /// Looks until there is something to be found. Fails when a device gives up or a process ends meanwhile, and then shows the logs.
+    pub async fn wait<T>(&mut self, within: Duration, what: &str, mut look: impl AsyncFnMut(&Self) -> Result<T, String>) -> Result<T> {
+        let found = until(within, what, async || {
+            if let Err(error) = self.check() {
+                return Ok(Err(error));
+            }
+            look(self).await.map(Ok)
+        });
+        found.await.flatten().with_context(|| self.system.tell())
+    }
+
+    /// Fails when a device has given up or a process has ended by itself.
+    pub fn check(&mut self) -> Result<()> {
+        if let Reporting::Still(load) = &self.load {
+            load.check()?;
+        }
+        self.system.check()
+    }
+
+    /// Readings acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        match &self.load {
+            Reporting::Still(load) => load.acknowledged(),
+            Reporting::NoMore(tracks) => tracks.devices.iter().map(|track| track.acknowledged.len() as u64).sum(),
+        }
+    }
+
+    /// Posts answered with this status so far; 0 is for those without an answer.
+    pub fn answers(&self, status: u16) -> u64 {
+        match &self.load {
+            Reporting::Still(load) => load.answers(status),
+            Reporting::NoMore(tracks) => tracks.answers.get(&status).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Ends the load.
+    pub async fn quiet(&mut self) -> Result<()> {
+        if let Reporting::Still(load) = &mut self.load {
+            self.load = Reporting::NoMore(load.stop().await?);
+        }
+        Ok(())
     }
 
     /// How the receiver behaves from now on.
@@ -175,12 +180,16 @@ impl World {
     }
 
     /// Ends the load, waits until nothing waits any more, and draws up the account, which must be right. Every process must end well.
-    pub async fn finish(self) -> Result<Account> {
+    pub async fn finish(mut self) -> Result<Account> {
+        self.quiet().await?;
         let Self { folder: _folder, mut system, sink, api, load, scale, .. } = self;
-        let tracks = load.stop().await?;
+        let Reporting::NoMore(tracks) = load else { bail!("the devices report still") };
         let started = Instant::now();
         let account = loop {
-            queues_are_empty(&system, scale.settle.saturating_sub(started.elapsed())).await?;
+            let within = scale.settle.saturating_sub(started.elapsed());
+            for queue in Queue::EVERY {
+                queue.empty(&system, within).await?;
+            }
             let account = Account::of(&api, TENANT, &tracks, &sink).await?;
             let wrongs = account.wrongs();
             if wrongs.is_empty() {
@@ -188,7 +197,7 @@ impl World {
             }
             // Queues are counted now and then: what was between two of them at the count shows in the account.
             if started.elapsed() > scale.settle {
-                bail!("the account is wrong after {:?}: {}\n{account}", scale.settle, wrongs.join("; "));
+                bail!("the account is wrong after {:?}: {}\n{account}\n{}", scale.settle, wrongs.join("; "), system.tell());
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
@@ -202,51 +211,4 @@ impl World {
 fn id_if_unfinished(job: &Value) -> Option<String> {
     let is_finished = job["state"] == "DELIVERED" || job["state"] == "DEAD";
     if is_finished { None } else { job["job_id"].as_str().map(str::to_owned) }
-}
-
-/// Waits until every queue is counted and empty.
-async fn queues_are_empty(system: &System, within: Duration) -> Result<()> {
-    until(within, "the queues are empty", async || {
-        for service in [Service::Evaluator, Service::Dispatcher, Service::DeliveryWorker] {
-            for scrape in system.scrape(service).await.map_err(|error| format!("{error:#}"))? {
-                match scrape.sum("pulse_queue_depth", &[]) {
-                    Some(0.0) => {}
-                    depth => return Err(format!("{service} has a depth of {depth:?}")),
-                }
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// The tenant with its devices, rules, receiver and routes; the devices of each gateway.
-async fn register(api: &Api, sink: &Sink, scale: &Scale) -> Result<Vec<Vec<Device>>> {
-    let path = |list: &str| format!("/api/v1/tenants/{TENANT}/{list}");
-    api.post("/api/v1/tenants", &json!({"tenant_id": TENANT, "name": "Acme"})).await?;
-    for metric in &METRICS {
-        let rule =
-            json!({"name": metric.name, "severity": metric.severity, "metric_name": metric.name, "operator": "GT", "threshold": THRESHOLD});
-        api.post(&path("rules"), &rule).await?;
-    }
-    let destination = json!({"kind": "webhook", "url": sink.webhook_url(), "signing_secret": sink.signing_secret().reveal()});
-    let integration = api.post(&path("integrations"), &json!({"name": "sink", "destination": destination})).await?;
-    for route in Route::EVERY {
-        api.post(&path("routes"), &route.spec(&integration["integration_id"])).await?;
-    }
-    let sizes = (0..scale.gateways).map(|number| if number == 0 { 1 } else { scale.gateway_devices as usize });
-    let sizes: Vec<usize> = sizes.collect();
-    let devices: Vec<Value> = (0..sizes.iter().sum())
-        .map(|number: usize| json!({"device_id": format!("d{number:05}"), "site_id": "s1", "device_type": "freezer"}))
-        .collect();
-    let mut made = Vec::new();
-    for devices in devices.chunks(REGISTER_MAX) {
-        let answer = api.post(&path("devices/bulk"), &json!({"devices": devices})).await?;
-        for device in answer["devices"].as_array().context("no devices were made")? {
-            let field = |name: &str| device[name].as_str().map(str::to_owned).with_context(|| format!("a device has no {name}"));
-            made.push(Device { device_id: field("device_id")?, token: field("token")? });
-        }
-    }
-    let mut made = made.into_iter();
-    Ok(sizes.iter().map(|size| made.by_ref().take(*size).collect()).collect())
 }

@@ -1,6 +1,6 @@
 //! Faults on a file of SQLite that five processes share.
 
-use pulse_soak::scenario::{kill, sink};
+use pulse_soak::scenario::{clock, disk, kill, replicas, rolling, sink};
 use pulse_soak::service::Service;
 
 use crate::run;
@@ -43,4 +43,42 @@ async fn the_receiver_misbehaves_and_is_well_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_die_and_are_replayed() {
     run(sink::jobs_die_and_are_replayed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root, to mount a small disk: run tools/test"]
+async fn the_disk_is_full() {
+    run(disk::is_full).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs libfaketime: run tools/test"]
+async fn the_clock_is_stepped() {
+    run(clock::is_stepped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs libfaketime: run tools/test"]
+async fn the_clock_of_one_replica_is_wrong() {
+    run(clock::of_one_replica_is_wrong).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_share_the_work() {
+    run(async |bench| Ok(replicas::share(bench, 2).await?.1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_replicas_dies() {
+    run(replicas::one_of_two_dies).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_count_one_depth() {
+    run(replicas::count_one_depth).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_version_takes_over_while_the_old_one_runs() {
+    run(rolling::versions_side_by_side).await;
 }

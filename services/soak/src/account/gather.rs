@@ -11,7 +11,7 @@ use super::Account;
 use super::runs::{Run, Runs, compare, runs};
 use crate::api::Api;
 use crate::load::{METRICS, Track, seq_of};
-use crate::world::Route;
+use crate::registry::Route;
 
 /// Requests under way at once.
 const AT_ONCE: usize = 8;

@@ -61,6 +61,11 @@ impl Gateway {
 
     /// Reports until told to stop.
     pub(super) async fn run(mut self) -> Result<Vec<Track>> {
+        self.report_all().await.inspect_err(|error| drop(self.counts.gave_up.set(format!("{error:#}"))))?;
+        Ok(self.tracks)
+    }
+
+    async fn report_all(&mut self) -> Result<()> {
         tokio::time::sleep(self.begin_after).await;
         for seq in 0.. {
             self.tracks.iter_mut().for_each(|track| track.sent = seq + 1);
@@ -72,7 +77,7 @@ impl Gateway {
                 () = self.stop.triggered() => break,
             }
         }
-        Ok(self.tracks)
+        Ok(())
     }
 
     /// Posts one reading of each device until all are taken; not true when told to stop before that.

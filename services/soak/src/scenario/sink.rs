@@ -7,7 +7,8 @@ use pulse_simulator::sink::behaviour::{Behaviour, Mode};
 use serde_json::{Value, json};
 
 use crate::account::Account;
-use crate::world::{Bench, Setup, TENANT, World};
+use crate::registry::TENANT;
+use crate::world::{Bench, Setup, World};
 
 /// How long a slow receiver takes: less than the delivery's timeout of 2 s.
 const SLOW_MS: u64 = 500;
@@ -28,10 +29,10 @@ pub async fn misbehaves_then_is_well(bench: &Bench) -> Result<Account> {
         Behaviour { delay_ms: Some(SLOW_MS), ..Behaviour::new(Mode::Slow) },
     ];
     for fault in &faults {
-        let before = world.load.acknowledged();
+        let before = world.acknowledged();
         world.behave(fault)?;
         tokio::time::sleep(bench.scale.hold / 5).await;
-        ensure!(world.load.acknowledged() > before, "no reading was taken while the receiver was {:?}", fault.mode);
+        ensure!(world.acknowledged() > before, "no reading was taken while the receiver was {:?}", fault.mode);
     }
     ensure!(world.sink.stats().misbehaved > 0, "nothing met the misbehaving receiver");
     world.behave(&Behaviour::default())?;
