@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pulse_runtime::{Clock, Deps, Error, Listeners, Shutdown};
-use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::Sqlite;
 use pulse_telemetry::Telemetry;
 
 use crate::cli::TelemetrySettings;

@@ -20,7 +20,8 @@ use pulse_domain::reading::{Metrics, NewReading, ReadingKind};
 use pulse_domain::route::Route;
 use pulse_domain::rule::Severity;
 use pulse_domain::trace::TraceParent;
-use pulse_store::sqlite::{PoolSettings, Sqlite, SqliteStore};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::{Sqlite, SqliteStore};
 use pulse_store::{
     AlertStore as _, AttemptRecord, Claim, DeliveryStore as _, DeviceSpec, DispatchStore as _, EvaluationStore as _, IngestStore as _,
     RegistryStore as _,

@@ -1,7 +1,10 @@
 //! How requests wait for a connection, told to whoever wants to know, as the pools themselves tell nobody.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::Result;
 
 /// Is told of every request for a connection, on its way: so it must be quick and not block.
 pub trait AcquireObserver: Debug + Send + Sync + 'static {
@@ -23,4 +26,49 @@ pub enum AcquireEnd {
     Failed,
     /// Whoever asked went away.
     GivenUp,
+}
+
+/// The observer of a store, once it has one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Acquires(Arc<OnceLock<Arc<dyn AcquireObserver>>>);
+
+impl Acquires {
+    /// The first observer stays.
+    pub(crate) fn observe(&self, observer: Arc<dyn AcquireObserver>) {
+        self.0.get_or_init(|| observer);
+    }
+
+    /// Waits for a connection before the observer's eyes.
+    pub(crate) async fn observed<T>(&self, acquire: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let mut wait = self.0.get().map(|observer| Wait::begin(&**observer));
+        let acquired = acquire.await;
+        if let Some(wait) = &mut wait {
+            wait.end = match &acquired {
+                Ok(_) => AcquireEnd::Acquired,
+                Err(sqlx::Error::PoolTimedOut) => AcquireEnd::TimedOut,
+                Err(_) => AcquireEnd::Failed,
+            };
+        }
+        Ok(acquired?)
+    }
+}
+
+/// A request that waits, until it is dropped.
+struct Wait<'a> {
+    observer: &'a dyn AcquireObserver,
+    began: Instant,
+    end: AcquireEnd,
+}
+
+impl<'a> Wait<'a> {
+    fn begin(observer: &'a dyn AcquireObserver) -> Self {
+        observer.waits();
+        Self { observer, began: Instant::now(), end: AcquireEnd::GivenUp }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.observer.waited(self.began.elapsed(), self.end);
+    }
 }

@@ -1,5 +1,10 @@
 //! What can go wrong in a store.
 
+use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::postgres::PgDatabaseError;
+
+use crate::{postgres, sqlite};
+
 /// A store's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,5 +47,68 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// What a database's own code says of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Another attempt may not meet it.
+    Transient,
+    /// What is stored is damaged.
+    Damage,
+    /// The statement is at fault.
+    Ours,
+}
+
+/// Whether a failure is one that another attempt may not meet.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    use sqlx::Error as Sqlx;
+    match error {
+        Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed | Sqlx::BeginFailed => true,
+        // A connection that ended in the middle of an answer.
+        Sqlx::Protocol(_) => true,
+        Sqlx::Database(failure) => trouble(&**failure) == Trouble::Transient,
+        _ => false,
+    }
+}
+
+/// Asks the database's own list.
+fn trouble(failure: &dyn DatabaseError) -> Trouble {
+    match failure.try_downcast_ref::<PgDatabaseError>() {
+        Some(failure) => postgres::trouble(failure.code()),
+        None => failure.code().and_then(|code| code.parse().ok()).map_or(Trouble::Ours, |code: i32| sqlite::trouble(code & 0xff)),
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as Sqlx;
+        match &error {
+            transient if is_transient(transient) => Self::Unavailable(error.into()),
+            Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::ColumnNotFound(_) | Sqlx::TypeNotFound { .. } => {
+                Self::Corrupt { what: "a row", source: error.into() }
+            }
+            Sqlx::Database(failure) => match failure.kind() {
+                ErrorKind::UniqueViolation => Self::Conflict { what: "a row with this key" },
+                ErrorKind::ForeignKeyViolation => Self::Missing { what: "what the row belongs to" },
+                _ => match trouble(&**failure) {
+                    Trouble::Damage => Self::Corrupt { what: "a page", source: error.into() },
+                    Trouble::Transient | Trouble::Ours => Self::Rejected(error.into()),
+                },
+            },
+            _ => Self::Rejected(error.into()),
+        }
+    }
+}
+
+impl Error {
+    /// Names what exists already and what is missing, where the database only knows that something is.
+    pub(crate) fn naming(self, exists: &'static str, missing: &'static str) -> Self {
+        match self {
+            Self::Conflict { .. } => Self::Conflict { what: exists },
+            Self::Missing { .. } => Self::Missing { what: missing },
+            other => other,
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Pulse's memory. Each arrow between services is a table here, never a call, so that every service can stop, crash and be multiplied
 //! on its own.
 //!
-//! [`Store`] is the one door: SQLite is behind it now, PostgreSQL later, and one contract suite holds both to the same promises. Nothing
-//! in the traits leans on a dialect: claims are batched and leased, bulk writes take slices, and every method names its tenant where it
-//! has one.
+//! [`Store`] is the one door: SQLite and PostgreSQL are behind it, and one contract suite holds both to the same promises. Nothing in the
+//! traits leans on a dialect: claims are batched and leased, bulk writes take slices, and every method names its tenant where it has one.
 //!
 //! # Promises
 //! - **Durable on return.** A method that returned `Ok` survives kill -9.
@@ -13,6 +12,7 @@
 
 mod acquire;
 mod alerts;
+mod changes;
 mod delivery;
 mod dispatch;
 mod error;
@@ -20,7 +20,10 @@ mod evaluation;
 mod ingest;
 mod ops;
 mod page;
+mod paging;
+pub mod postgres;
 mod registry;
+mod snapshot;
 pub mod sqlite;
 mod wake;
 
@@ -84,6 +87,21 @@ pub struct PoolStatus {
     pub idle: u32,
     /// The most there may be.
     pub max: u32,
+}
+
+/// How a service's pool is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// The most connections. SQLite takes at least 2: one is for writing, the others read.
+    pub max_connections: u32,
+    /// How long to wait for a free connection before the call fails as unavailable.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self { max_connections: 4, acquire_timeout: Duration::from_secs(5) }
+    }
 }
 
 /// How much to claim, and for how long.

@@ -10,24 +10,24 @@ mod evaluation;
 mod ingest;
 mod open;
 mod ops;
-mod paging;
 #[cfg(test)]
 mod plans;
 mod registry;
 mod rows;
-mod snapshot;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{Mutex, watch};
 
-use crate::{AcquireObserver, Database, PoolStatus, Result, Topic, Wake};
+use crate::acquire::Acquires;
+use crate::{AcquireObserver, Database, PoolSettings, PoolStatus, Result, Topic, Wake};
 
+pub(crate) use error::trouble;
 pub use open::OpenError;
 
 /// How long a statement waits for a writer in another process.
@@ -65,21 +65,6 @@ impl Shared {
     }
 }
 
-/// How a service's pool is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolSettings {
-    /// The most connections, at least 2: one is for writing, the others read.
-    pub max_connections: u32,
-    /// How long to wait for a free connection before the call fails as unavailable.
-    pub acquire_timeout: Duration,
-}
-
-impl Default for PoolSettings {
-    fn default() -> Self {
-        Self { max_connections: 4, acquire_timeout: Duration::from_secs(5) }
-    }
-}
-
 impl Sqlite {
     /// Opens the file, makes it (and its folder) where there is none, and brings it to the schema of this version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
@@ -112,7 +97,7 @@ impl Sqlite {
         let options = connect_options(&self.path);
         let writers = pool(1).connect_with(options.clone()).await?;
         let readers = pool(settings.max_connections.max(2) - 1).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(SqliteStore { writers, readers, shared: Arc::clone(&self.shared), observer: Arc::default() })
+        Ok(SqliteStore { writers, readers, shared: Arc::clone(&self.shared), acquires: Acquires::default() })
     }
 }
 
@@ -137,7 +122,7 @@ pub struct SqliteStore {
     writers: SqlitePool,
     readers: SqlitePool,
     shared: Arc<Shared>,
-    observer: Arc<OnceLock<Arc<dyn AcquireObserver>>>,
+    acquires: Acquires,
 }
 
 #[async_trait]
@@ -162,7 +147,7 @@ impl Database for SqliteStore {
     }
 
     fn observe_acquires(&self, observer: Arc<dyn AcquireObserver>) {
-        self.observer.get_or_init(|| observer);
+        self.acquires.observe(observer);
     }
 
     fn wake(&self, topic: Topic) -> Wake {

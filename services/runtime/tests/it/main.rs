@@ -9,7 +9,8 @@ mod tasks;
 use std::sync::Arc;
 
 use pulse_runtime::{Clock, Deps};
-use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::Sqlite;
 use pulse_telemetry::Telemetry;
 
 /// A service's dependencies on a database of its own; the folder lives as long as the test wants it.

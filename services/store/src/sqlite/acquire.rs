@@ -1,39 +1,18 @@
 //! Connections: all are handed out here, so that the observer sees every wait for one.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use tokio::sync::OwnedMutexGuard;
 
 use super::SqliteStore;
-use crate::{AcquireEnd, AcquireObserver, Result};
-
-/// A request that waits, until it is dropped.
-struct Wait<'a> {
-    observer: &'a dyn AcquireObserver,
-    began: Instant,
-    end: AcquireEnd,
-}
-
-impl<'a> Wait<'a> {
-    fn begin(observer: &'a dyn AcquireObserver) -> Self {
-        observer.waits();
-        Self { observer, began: Instant::now(), end: AcquireEnd::GivenUp }
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        self.observer.waited(self.began.elapsed(), self.end);
-    }
-}
+use crate::Result;
 
 impl SqliteStore {
     /// A connection to read with.
     pub(super) async fn reader(&self) -> Result<PoolConnection<Sqlite>> {
-        self.observed(self.readers.acquire()).await
+        self.acquires.observed(self.readers.acquire()).await
     }
 
     /// Waits for the gate, then for this service's one writing connection.
@@ -41,24 +20,12 @@ impl SqliteStore {
     /// The gate comes first, so that writers wait in a fair queue rather than on SQLite's lock, which whoever asks at the right moment
     /// gets. Whoever has passed it waits for no reader, as the writing connection is apart from theirs. To the observer both are one wait.
     pub(super) async fn writing_connection(&self) -> Result<(PoolConnection<Sqlite>, OwnedMutexGuard<()>)> {
-        self.observed(async {
-            let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-            Ok((self.writers.acquire().await?, gate))
-        })
-        .await
-    }
-
-    async fn observed<T>(&self, acquire: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-        let mut wait = self.observer.get().map(|observer| Wait::begin(&**observer));
-        let acquired = acquire.await;
-        if let Some(wait) = &mut wait {
-            wait.end = match &acquired {
-                Ok(_) => AcquireEnd::Acquired,
-                Err(sqlx::Error::PoolTimedOut) => AcquireEnd::TimedOut,
-                Err(_) => AcquireEnd::Failed,
-            };
-        }
-        Ok(acquired?)
+        self.acquires
+            .observed(async {
+                let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+                Ok((self.writers.acquire().await?, gate))
+            })
+            .await
     }
 }
 
@@ -67,8 +34,9 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
-    use crate::sqlite::{PoolSettings, Sqlite};
-    use crate::{Database as _, Error};
+    use crate::PoolSettings;
+    use crate::sqlite::Sqlite;
+    use crate::{AcquireEnd, AcquireObserver, Database as _, Error};
 
     use super::*;
 

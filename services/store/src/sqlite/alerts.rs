@@ -10,10 +10,11 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::changes::Changes;
-use super::paging::{self, List};
+use super::changes::apply;
 use super::rows::{Fields, blob, micros};
-use super::snapshot::StoredAlert;
+use crate::changes::Changes;
+use crate::paging::{self, List};
+use crate::snapshot::StoredAlert;
 use crate::{AlertFilter, AlertStore, CommitSummary, Page, PageRequest, Result, TenantFleet, Topic};
 
 #[async_trait]
@@ -71,7 +72,7 @@ impl AlertStore for SqliteStore {
         let mut changes = Changes::default();
         changes.add(tenant_id, &change);
         let mut transaction = self.write().await?;
-        changes.apply(transaction.connection(), now).await?;
+        apply(&changes, transaction.connection(), now).await?;
         let alert = find(transaction.connection(), tenant_id, alert_id).await?;
         transaction.commit().await?;
         self.signal(Topic::Events);
@@ -102,7 +103,7 @@ impl AlertStore for SqliteStore {
         let mut rounds = Changes::default();
         rounds.add(tenant_id, changes);
         let mut transaction = self.write().await?;
-        let summary = rounds.apply(transaction.connection(), now).await?;
+        let summary = apply(&rounds, transaction.connection(), now).await?;
         transaction.commit().await?;
         self.signal(Topic::Events);
         Ok(summary)

@@ -15,8 +15,8 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::paging::{self, List};
 use super::rows::{Fields, micros, to_json};
+use crate::paging::{self, List};
 use crate::{DeviceCredential, Error, IngestStore, Page, PageRequest, Result, Topic};
 
 /// `[tenant, device, mark, place of the device's previous reading in the batch, its mark, kind, ts, received_at, site, seq, metrics, trace]`.

@@ -22,8 +22,8 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::paging::{self, List};
 use super::rows::blob;
+use crate::paging::{self, List};
 use crate::{DeviceFilter, DeviceSpec, Page, PageRequest, RegistryStore, Result};
 
 /// A page of a tenant's rows by a UUID, which is by creation: `sql` takes the tenant, the id to go on after and how many.

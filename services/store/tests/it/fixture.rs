@@ -17,7 +17,8 @@ use pulse_domain::reading::{Metrics, NewReading, ReadingKind};
 use pulse_domain::route::{Route, RouteSpec};
 use pulse_domain::rule::{Rule, RuleSpec, Severity};
 use pulse_domain::trace::TraceParent;
-use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, DeviceSpec, DueBatch, PageRequest, SharedStore};
 use tempfile::TempDir;
 

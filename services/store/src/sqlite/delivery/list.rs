@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
+use crate::paging::{self, List};
 use crate::sqlite::SqliteStore;
-use crate::sqlite::paging::{self, List};
 use crate::sqlite::rows::{Fields, blob};
 use crate::{JobFilter, Page, PageRequest, Result};
 

@@ -8,8 +8,9 @@ use pulse_domain::ids::LeaseId;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use crate::changes::Changes;
 use crate::sqlite::SqliteStore;
-use crate::sqlite::changes::Changes;
+use crate::sqlite::changes::apply;
 use crate::sqlite::rows::{Fields, blob, micros, to_json};
 use crate::{CommitSummary, Result};
 
@@ -120,5 +121,5 @@ async fn apply_changes(connection: &mut SqliteConnection, outcomes: &[&DeviceOut
     for outcome in outcomes {
         changes.add(&outcome.key.tenant_id, &outcome.changes);
     }
-    changes.apply(connection, now).await
+    apply(&changes, connection, now).await
 }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, SqliteConnection};
 
+use crate::changes::Changes;
+use crate::paging::{self, List};
 use crate::sqlite::SqliteStore;
-use crate::sqlite::changes::Changes;
-use crate::sqlite::paging::{self, List};
+use crate::sqlite::changes::apply;
 use crate::sqlite::rows::{Fields, micros, to_json};
 use crate::{DeviceFilter, DeviceSpec, Error, Page, PageRequest, Result, Topic};
 
@@ -133,7 +134,7 @@ pub(super) async fn close_all(
         .collect::<Result<Vec<AlertChange>>>()?;
     let mut changes = Changes::default();
     changes.add(tenant_id, &closes);
-    changes.apply(connection, now).await?;
+    apply(&changes, connection, now).await?;
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use pulse_domain::device::{SYSTEM_TENANT, Tenant};
 use pulse_domain::ids::TenantId;
 use sqlx::sqlite::SqliteRow;
 
+use crate::paging::{self, List};
 use crate::sqlite::SqliteStore;
-use crate::sqlite::paging::{self, List};
 use crate::sqlite::rows::{Fields, micros};
 use crate::{Error, Page, PageRequest, Result};
 

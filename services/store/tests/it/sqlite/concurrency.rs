@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pulse_domain::ids::{DeviceKey, ReadingId};
 use pulse_domain::reading::NewReading;
-use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, SharedStore};
 
 use super::assert_consistent;

@@ -15,7 +15,8 @@ use pulse_domain::integration::Queue;
 use pulse_domain::job::{Attempt, NewJob, Verdict};
 use pulse_domain::reading::NewReading;
 use pulse_domain::route::Route;
-use pulse_store::sqlite::{PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::Sqlite;
 use pulse_store::{AttemptRecord, Claim, SharedStore};
 
 use super::assert_consistent;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulse_store::sqlite::PoolSettings;
+use pulse_store::PoolSettings;
 use pulse_store::{Database as _, Error, PoolStatus, RegistryStore as _, Topic};
 
 use super::raw;

@@ -1,6 +1,7 @@
 //! Opening: what is made, what is refused, and what the refusal says.
 
-use pulse_store::sqlite::{OpenError, PoolSettings, Sqlite};
+use pulse_store::PoolSettings;
+use pulse_store::sqlite::{OpenError, Sqlite};
 use pulse_store::{Database as _, DeliveryStore as _, RegistryStore as _};
 
 use super::raw;

@@ -7,7 +7,7 @@ use crate::{Cursor, Error, Page, PageRequest, Result};
 /// A list: the letter of its cursors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum List {
+pub(crate) enum List {
     Tenants = b't',
     Devices = b'd',
     Readings = b'r',
@@ -35,7 +35,7 @@ fn decode(list: List, page: &PageRequest) -> Result<Option<Vec<u8>>> {
 const BAD_CURSOR: Error = Error::Missing { what: "the cursor" };
 
 /// A key that a list is sorted by.
-pub(super) trait Key: Sized {
+pub(crate) trait Key: Sized {
     fn to_bytes(&self) -> Vec<u8>;
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
@@ -68,17 +68,17 @@ impl Key for String {
 }
 
 /// The key to go on after; none at the start.
-pub(super) fn after<K: Key>(list: List, page: &PageRequest) -> Result<Option<K>> {
+pub(crate) fn after<K: Key>(list: List, page: &PageRequest) -> Result<Option<K>> {
     decode(list, page)?.map(|bytes| K::from_bytes(&bytes).ok_or(BAD_CURSOR)).transpose()
 }
 
 /// How many rows to ask for: one more than the page holds says whether there is another page.
-pub(super) fn rows_wanted(page: &PageRequest) -> i64 {
+pub(crate) fn rows_wanted(page: &PageRequest) -> i64 {
     i64::from(page.limit.max(1)) + 1
 }
 
 /// The page of rows that were asked for with [`rows_wanted`].
-pub(super) fn page<T, K: Key>(list: List, request: &PageRequest, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
+pub(crate) fn page<T, K: Key>(list: List, request: &PageRequest, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
     let limit = usize::try_from(request.limit.max(1)).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);

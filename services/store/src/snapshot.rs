@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// An alert with its times in microseconds.
 #[derive(Debug, Deserialize)]
-pub(super) struct StoredAlert {
+pub(crate) struct StoredAlert {
     tenant_id: TenantId,
     alert_id: AlertId,
     fingerprint: Fingerprint,
@@ -39,7 +39,7 @@ pub(super) struct StoredAlert {
 
 impl StoredAlert {
     /// Reads a snapshot.
-    pub(super) fn parse(snapshot: &str) -> Result<Alert> {
+    pub(crate) fn parse(snapshot: &str) -> Result<Alert> {
         let stored: Self = serde_json::from_str(snapshot).map_err(|error| Error::Corrupt { what: "an alert", source: error.into() })?;
         Ok(stored.into())
     }

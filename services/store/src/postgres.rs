@@ -1,0 +1,134 @@
+//! PostgreSQL 15 and later behind the store's traits: any number of processes on one database.
+//!
+//! Every method is one transaction, reads too, begun by one message that also sets the transaction's bounds and its tenant. So each works
+//! through a pooler that hands out connections by the transaction, and the bounds need no settings of the server.
+
+mod alerts;
+mod changes;
+mod delivery;
+mod dispatch;
+mod error;
+mod evaluation;
+mod hints;
+mod ingest;
+mod ops;
+mod registry;
+mod rows;
+mod schema;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::acquire::Acquires;
+use crate::{AcquireObserver, Database, PoolSettings, PoolStatus, Result, Topic, Wake};
+
+use hints::Hints;
+use transaction::Scope;
+
+pub(crate) use error::trouble;
+pub use schema::{Migrated, SchemaError, UrlError};
+
+/// A database on a server, as one process knows it: what its pools share.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    options: PgConnectOptions,
+    hints: Hints,
+}
+
+impl Postgres {
+    /// Reads `postgres://…`; nothing is asked of the network. Parameters are those of libpq that sqlx knows (`sslmode=verify-full`,
+    /// `sslrootcert=…`), and `statement-cache-capacity=0` for a pooler that cannot keep prepared statements.
+    ///
+    /// # Errors
+    /// Says what a URL looks like, never what this one held.
+    pub fn new(url: &str) -> Result<Self, UrlError> {
+        let options = schema::options(url)?;
+        let hints = Hints::new(options.clone());
+        Ok(Self { options, hints })
+    }
+
+    /// Where the database is, for people: `host:port/name`.
+    pub fn place(&self) -> String {
+        format!("{}:{}/{}", self.options.get_host(), self.options.get_port(), self.options.get_database().unwrap_or("postgres"))
+    }
+
+    /// Asks once whether the database can be reached and has a schema that this version can work on.
+    ///
+    /// # Errors
+    /// What is in the way, as a variant for each thing that can be done about it.
+    pub async fn check(&self) -> Result<(), SchemaError> {
+        schema::check(&self.options).await
+    }
+
+    /// Brings the schema to this version's. Several may do so at once: one does the work, the others wait and find it done.
+    ///
+    /// # Errors
+    /// As [`Postgres::check`], or the statement of a migration that failed, after which the schema is as before it.
+    pub async fn migrate(&self) -> Result<Migrated, SchemaError> {
+        schema::migrate(&self.options).await
+    }
+
+    /// A pool for one service, so that the pool's numbers speak of that service alone. Connects when it is first used, not now. The server
+    /// shows `name` as the application's.
+    pub fn pool(&self, name: &str, settings: PoolSettings) -> PostgresStore {
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            // A connection that died while it idled is noticed when its transaction begins, where trying the next one is safe.
+            .test_before_acquire(false)
+            .idle_timeout(IDLE_MAX)
+            .max_lifetime(LIFETIME_MAX)
+            .connect_lazy_with(self.options.clone().application_name(&format!("pulse {name}")));
+        PostgresStore { pool, hints: self.hints.clone(), acquires: Acquires::default() }
+    }
+}
+
+/// How long a connection may idle.
+const IDLE_MAX: Duration = Duration::from_mins(10);
+/// How long a connection is used: after a failover or a restart of a pooler, all have moved within this.
+const LIFETIME_MAX: Duration = Duration::from_mins(30);
+
+/// One service's door to the database.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    hints: Hints,
+    acquires: Acquires,
+}
+
+#[async_trait]
+impl Database for PostgresStore {
+    fn product(&self) -> &'static str {
+        "postgresql"
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let mut transaction = self.begin(Scope::AllTenants).await?;
+        sqlx::query("SELECT FROM schema_compatibility").execute(transaction.connection()).await?;
+        transaction.commit().await
+    }
+
+    fn pool(&self) -> PoolStatus {
+        PoolStatus {
+            size: self.pool.size(),
+            idle: u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX),
+            max: self.pool.options().get_max_connections(),
+        }
+    }
+
+    fn observe_acquires(&self, observer: Arc<dyn AcquireObserver>) {
+        self.acquires.observe(observer);
+    }
+
+    fn wake(&self, topic: Topic) -> Wake {
+        self.hints.wake(topic)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,186 @@
+//! Alerts as people and health checks handle them.
+
+use async_trait::async_trait;
+use pulse_domain::Timestamp;
+use pulse_domain::alert::{Alert, AlertChange, AlertEvent, AlertStatus, Cause, EventKind, Fingerprint};
+use pulse_domain::device::DeviceStatus;
+use pulse_domain::ids::{AlertId, EventId, TenantId};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::changes::apply;
+use super::rows::Fields;
+use super::transaction::Scope;
+use crate::changes::Changes;
+use crate::paging::{self, List};
+use crate::snapshot::StoredAlert;
+use crate::{AlertFilter, AlertStore, CommitSummary, Page, PageRequest, Result, TenantFleet, Topic};
+
+#[async_trait]
+impl AlertStore for PostgresStore {
+    async fn alert(&self, tenant_id: &TenantId, alert_id: AlertId) -> Result<Option<Alert>> {
+        let mut transaction = self.begin(tenant_id).await?;
+        let alert = find(transaction.connection(), tenant_id, alert_id).await?;
+        transaction.commit().await?;
+        Ok(alert)
+    }
+
+    async fn alerts(&self, tenant_id: &TenantId, filter: &AlertFilter, page: &PageRequest) -> Result<Page<Alert>> {
+        let rows = self.rows(tenant_id, list(tenant_id, filter, page)?.build()).await?;
+        let items = rows.iter().map(alert).collect::<Result<_>>()?;
+        Ok(paging::page(List::Alerts, page, items, |alert: &Alert| alert.alert_id.0))
+    }
+
+    async fn alert_events(&self, tenant_id: &TenantId, alert_id: AlertId) -> Result<Vec<AlertEvent>> {
+        let query = sqlx::query("SELECT * FROM alert_events WHERE tenant_id = $1 AND alert_id = $2 ORDER BY seq");
+        let rows = self.rows(tenant_id, query.bind(tenant_id.as_str()).bind(alert_id.0)).await?;
+        rows.iter().map(event).collect()
+    }
+
+    async fn acknowledge_alert(
+        &self,
+        tenant_id: &TenantId,
+        alert_id: AlertId,
+        by: &str,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Option<Alert>> {
+        let mut transaction = self.begin(tenant_id).await?;
+        sqlx::query(
+            "UPDATE alerts SET status = 'ACKNOWLEDGED', acknowledged_at = $3, acknowledged_by = $4, updated_at = $3,
+                event_id = $5, event_kind = 'ACKNOWLEDGED', event_at = $3, event_origin_at = $6, event_trace = $7
+            WHERE tenant_id = $1 AND alert_id = $2 AND status = 'OPEN'",
+        )
+        .bind(tenant_id.as_str())
+        .bind(alert_id.0)
+        .bind(now)
+        .bind(by)
+        .bind(EventId::generate().0)
+        .bind(cause.origin_at)
+        .bind(cause.trace.as_ref().map(pulse_domain::trace::TraceParent::as_str))
+        .execute(transaction.connection())
+        .await?;
+        let alert = find(transaction.connection(), tenant_id, alert_id).await?;
+        transaction.commit().await?;
+        self.hints.signal(Topic::Events);
+        Ok(alert)
+    }
+
+    async fn close_alert(&self, tenant_id: &TenantId, alert_id: AlertId, now: Timestamp, cause: &Cause) -> Result<Option<Alert>> {
+        let change = [AlertChange::Close { alert_id, at: now, cause: cause.clone() }];
+        let mut changes = Changes::default();
+        changes.add(tenant_id, &change);
+        let mut transaction = self.begin(tenant_id).await?;
+        apply(&changes, transaction.connection(), now).await?;
+        let alert = find(transaction.connection(), tenant_id, alert_id).await?;
+        transaction.commit().await?;
+        self.hints.signal(Topic::Events);
+        Ok(alert)
+    }
+
+    async fn silence_alert(&self, tenant_id: &TenantId, alert_id: AlertId, until: Timestamp) -> Result<Option<Alert>> {
+        let mut transaction = self.begin(tenant_id).await?;
+        for statement in [SILENCE, MARK_SILENCED] {
+            let query = sqlx::query(statement).bind(tenant_id.as_str()).bind(alert_id.0).bind(until);
+            query.execute(transaction.connection()).await?;
+        }
+        let alert = find(transaction.connection(), tenant_id, alert_id).await?;
+        transaction.commit().await?;
+        Ok(alert)
+    }
+
+    async fn apply_alert_changes(&self, tenant_id: &TenantId, changes: &[AlertChange], now: Timestamp) -> Result<CommitSummary> {
+        let mut rounds = Changes::default();
+        rounds.add(tenant_id, changes);
+        let mut transaction = self.begin(tenant_id).await?;
+        let summary = apply(&rounds, transaction.connection(), now).await?;
+        transaction.commit().await?;
+        self.hints.signal(Topic::Events);
+        Ok(summary)
+    }
+
+    async fn open_alert(&self, tenant_id: &TenantId, fingerprint: &Fingerprint) -> Result<Option<Alert>> {
+        let query = sqlx::query(
+            "SELECT alert_snapshot(a) AS snapshot FROM alerts a WHERE tenant_id = $1 AND fingerprint = $2 AND status <> 'CLOSED'",
+        );
+        let row = self.row(tenant_id, query.bind(tenant_id.as_str()).bind(fingerprint.as_str())).await?;
+        row.as_ref().map(alert).transpose()
+    }
+
+    async fn fleet(&self) -> Result<Vec<TenantFleet>> {
+        let tenants = self.rows(Scope::AllTenants, sqlx::query("SELECT * FROM fleet()")).await?;
+        tenants.iter().map(tenant_fleet).collect()
+    }
+}
+
+const SILENCE: &str = "
+INSERT INTO silences (tenant_id, fingerprint, device_id, until)
+SELECT tenant_id, fingerprint, device_id, $3 FROM alerts WHERE tenant_id = $1 AND alert_id = $2
+ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET until = excluded.until";
+
+const MARK_SILENCED: &str = "
+UPDATE alerts SET silenced_until = $3
+WHERE tenant_id = $1 AND (alert_id = $2 OR status <> 'CLOSED'
+    AND fingerprint = (SELECT fingerprint FROM alerts WHERE tenant_id = $1 AND alert_id = $2))";
+
+/// The alert with this id, within a transaction or without.
+pub(super) async fn find(connection: &mut PgConnection, tenant_id: &TenantId, alert_id: AlertId) -> Result<Option<Alert>> {
+    let row = sqlx::query("SELECT alert_snapshot(a) AS snapshot FROM alerts a WHERE tenant_id = $1 AND alert_id = $2")
+        .bind(tenant_id.as_str())
+        .bind(alert_id.0)
+        .fetch_all(connection)
+        .await?;
+    row.first().map(alert).transpose()
+}
+
+fn list(tenant_id: &TenantId, filter: &AlertFilter, page: &PageRequest) -> Result<QueryBuilder<Postgres>> {
+    let mut query = QueryBuilder::new("SELECT alert_snapshot(a) AS snapshot FROM alerts a WHERE tenant_id = ");
+    query.push_bind(tenant_id.as_str().to_owned());
+    query.push(" AND alert_id < ").push_bind(paging::after::<Uuid>(List::Alerts, page)?.unwrap_or(Uuid::max()));
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+        if status != AlertStatus::Closed {
+            // Lets the index of open alerts answer: the few are not looked for among the many.
+            query.push(" AND status <> 'CLOSED'");
+        }
+    }
+    if let Some(alert_type) = filter.alert_type {
+        query.push(" AND alert_type = ").push_bind(alert_type.as_str());
+    }
+    if let Some(severity) = filter.min_severity {
+        query.push(" AND severity >= ").push_bind(i16::from(severity.get()));
+    }
+    if let Some(device_id) = &filter.device_id {
+        query.push(" AND device_id = ").push_bind(device_id.as_str().to_owned());
+    }
+    query.push(" ORDER BY alert_id DESC LIMIT ").push_bind(paging::rows_wanted(page));
+    Ok(query)
+}
+
+pub(super) fn alert(row: &PgRow) -> Result<Alert> {
+    StoredAlert::parse(Fields::new(row, "an alert").json_text("snapshot")?)
+}
+
+pub(super) fn event(row: &PgRow) -> Result<AlertEvent> {
+    let fields = Fields::new(row, "an alert's event");
+    Ok(AlertEvent {
+        event_id: EventId(fields.id("event_id")?),
+        kind: fields.one_of("kind", &EventKind::ALL, EventKind::as_str)?,
+        at: fields.time("at")?,
+        origin_at: fields.time_option("origin_at")?,
+        trace: fields.text_option("trace")?,
+        alert: StoredAlert::parse(fields.json_text("alert")?)?,
+    })
+}
+
+fn tenant_fleet(row: &PgRow) -> Result<TenantFleet> {
+    let fields = Fields::new(row, "a tenant's fleet");
+    let counts: std::collections::HashMap<String, u64> = fields.json("devices")?;
+    Ok(TenantFleet {
+        tenant_id: fields.text("tenant_id")?,
+        active_alerts: fields.number("active_alerts")?,
+        devices_by_status: DeviceStatus::ALL.map(|status| (status, counts.get(status.as_str()).copied().unwrap_or(0))).to_vec(),
+    })
+}
