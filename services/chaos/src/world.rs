@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::api::Api;
-use crate::database::Database;
+use crate::database::{Database, Product};
 use crate::load::{Load, LoadPlan, Tracks};
 use crate::queue::Queue;
 use crate::registry::{TENANT, register};
@@ -32,6 +32,7 @@ pub struct Bench {
     pub program: PathBuf,
     /// The version that comes after it in a rolling restart; the same program where none is given.
     pub next_program: Option<PathBuf>,
+    pub product: Product,
     pub scale: Scale,
 }
 
@@ -42,8 +43,10 @@ pub struct Setup {
     pub replicas: BTreeMap<Service, usize>,
     /// Settings of this scenario's own.
     pub environment: Vec<(String, String)>,
-    /// Where the database lies; a folder of its own where none is given.
+    /// Where a database that is a file lies; a folder of its own where none is given.
     pub folder: Option<PathBuf>,
+    /// Services reach a database that is a server through a network that can be cut.
+    pub through_network: bool,
 }
 
 impl Setup {
@@ -65,6 +68,8 @@ pub struct World {
     pub api: Api,
     load: Reporting,
     pub scale: Scale,
+    /// What else there is to tell, for the account.
+    pub notes: BTreeMap<&'static str, Vec<Value>>,
 }
 
 /// Whether devices report.
@@ -78,7 +83,8 @@ impl World {
     /// Starts everything and waits until readings flow through to the receiver.
     pub async fn start(bench: &Bench, setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let database = Database::sqlite(&bench.program, setup.folder.as_deref().unwrap_or(folder.path())).await?;
+        let lies_in = setup.folder.as_deref().unwrap_or(folder.path());
+        let database = Database::create(bench.product, &bench.program, lies_in, setup.through_network).await?;
         let plan = Plan {
             program: bench.program.clone(),
             database: database.url.clone(),
@@ -92,7 +98,7 @@ impl World {
         let gateways = register(&api, &sink, &bench.scale).await?;
         let load = Load::start(&LoadPlan { tenant: TENANT.to_owned(), urls, gateways, interval: bench.scale.interval })?;
         let load = Reporting::Still(load);
-        let mut world = Self { folder, database, system, sink, api, load, scale: bench.scale.clone() };
+        let mut world = Self { folder, database, system, sink, api, load, scale: bench.scale.clone(), notes: BTreeMap::new() };
         world.steady().await?;
         Ok(world)
     }
@@ -102,8 +108,9 @@ impl World {
         self.folder.path().to_owned()
     }
 
-    /// Waits until another [`Scale::steady`] readings are acknowledged and another message is delivered; how long the first reading took.
-    pub async fn steady(&mut self) -> Result<Duration> {
+    /// Waits until another [`Scale::steady`] readings are acknowledged and another message is delivered. How long the first reading took is
+    /// noted: after a fault it is how long devices waited.
+    pub async fn steady(&mut self) -> Result<()> {
         let started = Instant::now();
         let (readings, messages) = (self.acknowledged(), self.sink.stats().delivered);
         let mut first = None;
@@ -116,7 +123,13 @@ impl World {
             if done >= wanted && delivered > 0 { Ok(()) } else { Err(format!("{done} readings, {delivered} messages")) }
         })
         .await?;
-        Ok(first.unwrap_or_default())
+        self.note("first_reading_after_s", first.unwrap_or_default().as_secs_f64());
+        Ok(())
+    }
+
+    /// Notes something for the account.
+    pub fn note(&mut self, what: &'static str, value: impl Into<Value>) {
+        self.notes.entry(what).or_default().push(value.into());
     }
 
     /// Looks until there is something to be found. Fails when a device gives up or a process ends meanwhile, and then shows the logs.
@@ -182,7 +195,7 @@ impl World {
     /// Ends the load, waits until nothing waits any more, and draws up the account, which must be right. Every process must end well.
     pub async fn finish(mut self) -> Result<Account> {
         self.quiet().await?;
-        let Self { folder: _folder, mut system, sink, api, load, scale, .. } = self;
+        let Self { folder: _folder, database: _database, mut system, sink, api, load, scale, notes } = self;
         let Reporting::NoMore(tracks) = load else { bail!("the devices report still") };
         let started = Instant::now();
         let account = loop {
@@ -191,6 +204,7 @@ impl World {
                 queue.empty(&system, within).await?;
             }
             let account = Account::of(&api, TENANT, &tracks, &sink).await?;
+            let account = Account { notes: notes.clone(), ..account };
             let wrongs = account.wrongs();
             if wrongs.is_empty() {
                 break account;

@@ -13,6 +13,7 @@ use std::fmt;
 use anyhow::Result;
 use pulse_simulator::sink::Sink;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::api::Api;
 use crate::load::Tracks;
@@ -89,6 +90,8 @@ pub struct Account {
     pub messages: Messages,
     /// What devices were answered, by status; 0 where there was no answer.
     pub answers: BTreeMap<u16, u64>,
+    /// What else the scenario has to tell.
+    pub notes: BTreeMap<&'static str, Vec<Value>>,
     /// The first things found wrong, in words.
     pub findings: Vec<String>,
 }
@@ -145,7 +148,7 @@ impl Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { readings, alerts, jobs, messages, answers, findings } = self;
+        let Self { readings, alerts, jobs, messages, answers, notes, findings } = self;
         writeln!(
             f,
             "readings  {} sent, {} acknowledged, {} stored ({} without an acknowledgement), {} stored again, {} lost, {} out of order",
@@ -172,6 +175,7 @@ impl fmt::Display for Account {
             "messages  {} taken, {} taken again, {} unseen, {} of no job\nanswers   {answers:?}",
             messages.taken, messages.doubled, messages.unseen, messages.strange
         )?;
+        notes.iter().try_for_each(|(what, values)| write!(f, "\nnoted     {what}: {}", Value::from(values.clone())))?;
         findings.iter().try_for_each(|finding| write!(f, "\nfound     {finding}"))
     }
 }

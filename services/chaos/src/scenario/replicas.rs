@@ -1,7 +1,7 @@
 //! Two and more of each service share the work, with no coordinator.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use pulse_simulator::sink::behaviour::{Behaviour, Mode};
@@ -31,12 +31,12 @@ pub struct Shared {
     pub replicas: usize,
     /// Readings that waited, and how long evaluating them took.
     pub readings: u64,
-    pub evaluated_in: Duration,
+    pub evaluated_in_s: f64,
     /// What each evaluator did, in rules held against readings.
     pub evaluated: Vec<f64>,
     /// Jobs that waited, and how long delivering them took.
     pub jobs: u64,
-    pub delivered_in: Duration,
+    pub delivered_in_s: f64,
     /// What each worker delivered.
     pub delivered: Vec<f64>,
 }
@@ -44,7 +44,7 @@ pub struct Shared {
 /// The same pile of readings and then of jobs is worked off by so many evaluators and delivery workers.
 ///
 /// A user sees: more of them work it off sooner, where there are processors for them. What must hold: each did a part; the account.
-pub async fn share(bench: &Bench, replicas: usize) -> Result<(Shared, Account)> {
+pub async fn share(bench: &Bench, replicas: usize) -> Result<Account> {
     let mut setup =
         Setup { replicas: BTreeMap::from([(Service::Evaluator, replicas), (Service::DeliveryWorker, replicas)]), ..Setup::default() };
     for (name, value) in SMALL_CLAIMS {
@@ -64,21 +64,22 @@ pub async fn share(bench: &Bench, replicas: usize) -> Result<(Shared, Account)> 
     .await?;
     world.quiet().await?;
     let readings = world.acknowledged() - before;
-    let evaluated_in = work_off(&mut world, Queue::Devices).await?;
+    let evaluated_in_s = work_off(&mut world, Queue::Devices).await?;
     let evaluated = done(&world, Service::Evaluator, "pulse_evaluator_rules_evaluated_total", &[]).await?;
     Queue::Alerts.empty(&world.system, world.scale.settle).await?;
     let taken = world.sink.stats().delivered;
-    let delivered_in = work_off(&mut world, Queue::Jobs).await?;
+    let delivered_in_s = work_off(&mut world, Queue::Jobs).await?;
     let labels = ["operation=\"delivery_attempt\"", "outcome=\"success\""];
     let delivered = done(&world, Service::DeliveryWorker, "pulse_processing_total", &labels).await?;
     let jobs = world.sink.stats().delivered - taken;
-    let shared = Shared { replicas, readings, evaluated_in, evaluated, jobs, delivered_in, delivered };
+    let shared = Shared { replicas, readings, evaluated_in_s, evaluated, jobs, delivered_in_s, delivered };
     ensure!(shared.evaluated.iter().chain(&shared.delivered).all(|part| *part > 0.0), "the work was not shared: {shared:?}");
-    Ok((shared, world.finish().await?))
+    world.note("shared", serde_json::to_value(shared)?);
+    world.finish().await
 }
 
 /// Starts a queue's workers; how long they take until it is empty. The start itself is part of it, as every worker has one.
-async fn work_off(world: &mut World, queue: Queue) -> Result<Duration> {
+async fn work_off(world: &mut World, queue: Queue) -> Result<f64> {
     let database = world.system.database.clone();
     for instance in world.system.of(queue.service()) {
         instance.start(&database)?;
@@ -86,7 +87,7 @@ async fn work_off(world: &mut World, queue: Queue) -> Result<Duration> {
     world.system.ready().await?;
     let started = Instant::now();
     queue.empty(&world.system, world.scale.settle).await?;
-    Ok(started.elapsed())
+    Ok(started.elapsed().as_secs_f64())
 }
 
 async fn done(world: &World, service: Service, name: &str, labels: &[&str]) -> Result<Vec<f64>> {
