@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
 
 mod alerts;
+mod columns;
 mod delivery;
 mod dispatch;
 mod evaluation;
