@@ -159,7 +159,8 @@ pub static QUEUE_DEPTH: Definition = Definition::gauge(
     "{item}",
     "Items that wait in the queue, all of them; absent while its probe fails.",
     &["service", "queue_name"],
-);
+)
+.shared();
 
 /// How long the oldest item has waited.
 pub static QUEUE_OLDEST_AGE: Definition = Definition::gauge(
@@ -167,7 +168,8 @@ pub static QUEUE_OLDEST_AGE: Definition = Definition::gauge(
     "s",
     "How long the oldest item in the queue has waited, 0 when it is empty; absent while its probe fails.",
     &["service", "queue_name"],
-);
+)
+.shared();
 
 /// Probes of a queue that failed.
 pub static QUEUE_PROBE_FAILURES: Definition = Definition::counter(

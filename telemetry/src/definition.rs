@@ -39,6 +39,8 @@ pub struct Definition {
     pub bounds: &'static [f64],
     /// Named by OpenTelemetry's semantic conventions and not by us.
     pub convention: bool,
+    /// See [`Definition::shared`].
+    pub shared: bool,
 }
 
 /// The kinds of instrument.
@@ -65,12 +67,12 @@ pub struct DefinitionError {
 impl Definition {
     /// A counter; the name must end in `_total`.
     pub const fn counter(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
-        Self { name, kind: Kind::Counter, unit, help, labels, bounds: &[], convention: false }
+        Self { name, kind: Kind::Counter, unit, help, labels, bounds: &[], convention: false, shared: false }
     }
 
     /// A gauge.
     pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
-        Self { name, kind: Kind::Gauge, unit, help, labels, bounds: &[], convention: false }
+        Self { name, kind: Kind::Gauge, unit, help, labels, bounds: &[], convention: false, shared: false }
     }
 
     /// A histogram with these upper bounds, rising; the bucket to infinity is added by the exporters.
@@ -81,7 +83,7 @@ impl Definition {
         labels: &'static [&'static str],
         bounds: &'static [f64],
     ) -> Self {
-        Self { name, kind: Kind::Histogram, unit, help, labels, bounds, convention: false }
+        Self { name, kind: Kind::Histogram, unit, help, labels, bounds, convention: false, shared: false }
     }
 
     /// A metric of the semantic conventions: name and labels are theirs, with dots between the words, which `/metrics` shows as underscores.
@@ -94,7 +96,13 @@ impl Definition {
         labels: &'static [&'static str],
         bounds: &'static [f64],
     ) -> Self {
-        Self { name, kind, unit, help, labels, bounds, convention: true }
+        Self { name, kind, unit, help, labels, bounds, convention: true, shared: false }
+    }
+
+    /// A gauge of what all replicas of a service share, a queue in the database for example: each reports the same number, so over replicas
+    /// it is the greatest and never the sum.
+    pub const fn shared(self) -> Self {
+        Self { shared: true, ..self }
     }
 
     /// The labels that a caller gives, in order: all but `service`.

@@ -34,6 +34,8 @@ pub struct Known {
     pub target_labels: &'static [&'static str],
     /// Whether it is one of Pulse's own.
     pub pulse: bool,
+    /// Whether all replicas report the same number.
+    pub shared: bool,
 }
 
 const PULSE_TARGET: &[&str] = &["transport", "job", "instance"];
@@ -46,6 +48,7 @@ pub fn all() -> impl Iterator<Item = Known> {
         labels: definition.labels,
         target_labels: PULSE_TARGET,
         pulse: true,
+        shared: definition.shared,
     });
     pulse.chain(around::METRICS.iter().copied())
 }

@@ -10,7 +10,8 @@ pub const SERVICE_UP: Definition = Definition::gauge(
     "1",
     "Whether the last check of a service's /health was answered well: 1 or 0; 0 before the first check.",
     &["target"],
-);
+)
+.shared();
 /// Checks made.
 pub const HEALTH_CHECKS: Definition = Definition::counter(
     "pulse_ops_health_checks_total",

@@ -4,7 +4,7 @@
 //! the round of the one before it where that order allows, into the next otherwise. So the rounds grow with how often one device's
 //! alerts change their mind within a batch, never with how many devices there are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pulse_domain::Timestamp;
 use pulse_domain::alert::{AlertChange, AlertType, Cause, Fingerprint};
@@ -136,6 +136,19 @@ impl<'a> Changes<'a> {
     /// The rounds in their order.
     pub(crate) fn rounds(&self) -> &[Round<'a>] {
         &self.rounds
+    }
+
+    /// The rules that alerts are to open for.
+    pub(crate) fn rules_to_open(&self) -> BTreeSet<(&'a TenantId, RuleId)> {
+        let opens = self.rounds.iter().flat_map(|round| &round.opens);
+        opens.filter_map(|open| Some((open.tenant_id, open.rule_id?))).collect()
+    }
+
+    /// The alerts that are to change or to close.
+    pub(crate) fn alerts_to_change(&self) -> BTreeSet<(&'a TenantId, AlertId)> {
+        let closes = self.rounds.iter().flat_map(|round| &round.closes).map(|close| (close.tenant_id, close.alert_id));
+        let updates = self.rounds.iter().flat_map(|round| &round.updates).map(|update| (update.tenant_id, update.alert_id));
+        closes.chain(updates).collect()
     }
 }
 

@@ -38,13 +38,14 @@ const HTTP_DURATION: Definition = Definition::histogram(
 const AUTH_FAILURES: Definition =
     Definition::counter("pulse_auth_failures_total", "{failure}", "Requests and messages refused for who sent them.", &["reason"]);
 const FLEET_ACTIVE_ALERTS: Definition =
-    Definition::gauge("pulse_fleet_active_alerts", "{alert}", "Open and acknowledged alerts.", &["tenant_id"]);
+    Definition::gauge("pulse_fleet_active_alerts", "{alert}", "Open and acknowledged alerts.", &["tenant_id"]).shared();
 const FLEET_DEVICES: Definition = Definition::gauge(
     "pulse_fleet_devices_by_status",
     "{device}",
     "Devices in service by what their messages say of them.",
     &["tenant_id", "status"],
-);
+)
+.shared();
 
 /// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[

@@ -9,20 +9,20 @@ use super::Known;
 const TARGET: &[&str] = &["job", "instance"];
 
 const fn counter(name: &'static str, labels: &'static [&'static str]) -> Known {
-    Known { name, kind: Kind::Counter, labels, target_labels: TARGET, pulse: false }
+    Known { name, kind: Kind::Counter, labels, target_labels: TARGET, pulse: false, shared: false }
 }
 
 const fn gauge(name: &'static str, labels: &'static [&'static str]) -> Known {
-    Known { name, kind: Kind::Gauge, labels, target_labels: TARGET, pulse: false }
+    Known { name, kind: Kind::Gauge, labels, target_labels: TARGET, pulse: false, shared: false }
 }
 
 const fn histogram(name: &'static str, labels: &'static [&'static str]) -> Known {
-    Known { name, kind: Kind::Histogram, labels, target_labels: TARGET, pulse: false }
+    Known { name, kind: Kind::Histogram, labels, target_labels: TARGET, pulse: false, shared: false }
 }
 
 /// What grafana/prometheus/rules record, for each job and way.
 const fn recorded(name: &'static str) -> Known {
-    Known { name, kind: Kind::Gauge, labels: &[], target_labels: &["transport", "job"], pulse: false }
+    Known { name, kind: Kind::Gauge, labels: &[], target_labels: &["transport", "job"], pulse: false, shared: false }
 }
 
 /// Labels of what a receiver took. Its transport is http or grpc, not Pulse's label of that name.
@@ -33,7 +33,14 @@ const QUEUED: &[&str] = &["exporter", "data_type"];
 pub(super) const METRICS: &[Known] = &[
     gauge("up", &["transport"]),
     // An alert has the labels that its rule left on it; those of the target only if it kept them.
-    Known { name: "ALERTS", kind: Kind::Gauge, labels: &["alertname", "alertstate", "severity", "job"], target_labels: &[], pulse: false },
+    Known {
+        name: "ALERTS",
+        kind: Kind::Gauge,
+        labels: &["alertname", "alertstate", "severity", "job"],
+        target_labels: &[],
+        pulse: false,
+        shared: false,
+    },
     recorded("job:pulse_delivery_attempts_failed:ratio_rate1h"),
     recorded("job:pulse_delivery_attempts_failed:ratio_rate6h"),
     recorded("job:pulse_delivery_attempts_failed:ratio_rate3d"),

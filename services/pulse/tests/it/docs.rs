@@ -13,6 +13,9 @@ const HEAD: &str = "# Metrics
 Generated from the definitions in the code; `UPDATE_DOCS=1 cargo test -p pulse --test it docs` writes this page anew.
 
 Names, labels and values are the same on `/metrics` and over OTLP, where labels are attributes. Units are UCUM's.
+
+The column *replicas* says what the numbers of several instances of a service make together: `sum`; `max` where all report the same number, as of a
+queue in the database or of the fleet; `each` where only the instance itself has it. A distribution's buckets are summed.
 ";
 
 /// What stands before the conventions' own metrics.
@@ -38,7 +41,7 @@ fn page() -> String {
 }
 
 fn write_table(page: &mut String, definitions: &[&Definition]) {
-    page.push_str("| metric | kind | unit | labels | what it says |\n|---|---|---|---|---|\n");
+    page.push_str("| metric | kind | unit | labels | replicas | what it says |\n|---|---|---|---|---|---|\n");
     for definition in definitions {
         let kind = match definition.kind {
             Kind::Counter => "counter".to_owned(),
@@ -51,7 +54,12 @@ fn write_table(page: &mut String, definitions: &[&Definition]) {
         };
         let labels = definition.labels.join(", ");
         let help = definition.help.replace('|', "\\|");
-        writeln!(page, "| `{}` | {kind} | `{}` | {labels} | {help} |", definition.name, definition.unit).unwrap();
+        let replicas = match definition.kind {
+            _ if definition.shared => "max",
+            Kind::Gauge => "each",
+            Kind::Counter | Kind::UpDownCounter | Kind::Histogram => "sum",
+        };
+        writeln!(page, "| `{}` | {kind} | `{}` | {labels} | {replicas} | {help} |", definition.name, definition.unit).unwrap();
     }
 }
 

@@ -294,7 +294,7 @@ CREATE TABLE api_tokens (
     created_at timestamptz NOT NULL
 );
 
-CREATE UNIQUE INDEX api_tokens_id ON api_tokens (tenant_id, token_id);
+CREATE UNIQUE INDEX api_tokens_id ON api_tokens (coalesce(tenant_id, '*'), token_id);
 
 -- The delivery worker's queue: jobs that are PENDING or LEASED. What is finished leaves it for `finished_jobs`, so that it stays small.
 CREATE TABLE jobs (

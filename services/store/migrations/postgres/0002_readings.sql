@@ -1,6 +1,10 @@
 -- How readings come in and go. These functions run with the rights of the schema's owner: the roles that call them may not write to
 -- `readings` by themselves, nor make and drop tables.
 
+-- Functions with the owner's rights look for their tables here and nowhere before: a caller's temporary view of the same name would
+-- otherwise run the caller's code with those rights.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
 -- Counts readings onto their devices and makes the devices due; of each device that is registered, the number of its last reading. The
 -- arrays hold each device once. An upsert, as it takes the rows in the order of its source whatever the plan: so no two batches wait for
 -- each other's devices. It never inserts, since a registered device has a state.

@@ -1,11 +1,15 @@
 -- Who may do what. `pulse_worker` serves all tenants: evaluator, dispatcher, delivery_worker, ops_worker. `pulse_api` serves the one
 -- tenant that the transaction names in `pulse.tenant_id` ('*': the operators themselves); without it, it sees nothing. Neither may
--- change the schema. What the API needs of all tenants goes through the functions below, which do one thing each.
+-- change the schema. What the API needs of all tenants goes through the functions below, which do one thing each and look for their tables
+-- here and nowhere before.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
 DO $$
 DECLARE
     t text;
 BEGIN
+    -- Databases that were made before PostgreSQL 15 let everybody make tables.
+    EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     FOREACH t IN ARRAY ARRAY['tenants', 'devices', 'device_state', 'readings', 'rules', 'alerts', 'silences', 'alert_events',
         'pending_events', 'integrations', 'routes', 'policies', 'jobs', 'finished_jobs', 'attempts', 'api_tokens'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
@@ -49,9 +53,9 @@ AS $$ SELECT * FROM api_tokens WHERE token_hash = $1 $$;
 CREATE FUNCTION list_tenants(after_id text, count bigint) RETURNS SETOF tenants LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT
 AS $$ SELECT * FROM tenants WHERE tenant_id > $1 AND tenant_id <> 'pulse-system' ORDER BY tenant_id LIMIT $2 $$;
 
--- Each tenant's fleet in numbers, for the gauges.
+-- Each tenant's fleet in numbers, for the gauges. It reads every device, which an index would only make slower.
 CREATE FUNCTION fleet() RETURNS TABLE (tenant_id text, active_alerts bigint, devices json) LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path FROM CURRENT
+SET search_path FROM CURRENT SET enable_seqscan = on
 AS $$
 SELECT t.tenant_id, coalesce(a.active, 0), coalesce(d.devices, '{}')
 FROM tenants t

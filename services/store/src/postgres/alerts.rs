@@ -82,6 +82,7 @@ impl AlertStore for PostgresStore {
 
     async fn silence_alert(&self, tenant_id: &TenantId, alert_id: AlertId, until: Timestamp) -> Result<Option<Alert>> {
         let mut transaction = self.begin(tenant_id).await?;
+        sqlx::query(LOCK_DEVICE).bind(tenant_id.as_str()).bind(alert_id.0).execute(transaction.connection()).await?;
         for statement in [SILENCE, MARK_SILENCED] {
             let query = sqlx::query(statement).bind(tenant_id.as_str()).bind(alert_id.0).bind(until);
             query.execute(transaction.connection()).await?;
@@ -114,6 +115,11 @@ impl AlertStore for PostgresStore {
         tenants.iter().map(tenant_fleet).collect()
     }
 }
+
+/// Against an evaluation that is opening the alert again: it has opened it by then, or sees the silence. Alerts about Pulse have no device.
+const LOCK_DEVICE: &str = "
+SELECT FROM alerts a JOIN device_state s ON s.tenant_id = a.tenant_id AND s.device_id = a.device_id
+WHERE a.tenant_id = $1 AND a.alert_id = $2 FOR UPDATE OF s";
 
 const SILENCE: &str = "
 INSERT INTO silences (tenant_id, fingerprint, device_id, until)

@@ -15,13 +15,15 @@ use crate::postgres::changes::apply;
 use crate::postgres::rows::{Fields, to_json};
 use crate::{DeviceFilter, DeviceSpec, Page, PageRequest, Result, Topic};
 
-/// A device has a state from the start, so that its first reading has a row to update.
+/// A device has a state from the start, so that its first reading has a row to update. In order, as two who register the same devices wait
+/// for each other's.
 const INSERT: &str = "
 WITH made AS (
     INSERT INTO devices (tenant_id, device_id, site_id, device_type, group_ids, lifecycle, token_hash, created_at)
     SELECT $1, d.device_id, d.site_id, d.device_type, d.group_ids::json, d.lifecycle, d.token_hash, $8
     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
         AS d (device_id, site_id, device_type, group_ids, lifecycle, token_hash)
+    ORDER BY d.device_id
     RETURNING tenant_id, device_id)
 INSERT INTO device_state (tenant_id, device_id) SELECT tenant_id, device_id FROM made";
 

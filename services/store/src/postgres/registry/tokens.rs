@@ -9,9 +9,10 @@ use crate::postgres::PostgresStore;
 use crate::postgres::rows::Fields;
 use crate::postgres::transaction::Scope;
 
+/// The operators' tokens have no tenant, which the index knows as `*`.
 pub(super) const PAGE: &str =
-    "SELECT * FROM api_tokens WHERE tenant_id IS NOT DISTINCT FROM $1 AND token_id > $2 ORDER BY token_id LIMIT $3";
-pub(super) const DELETE: &str = "DELETE FROM api_tokens WHERE tenant_id IS NOT DISTINCT FROM $1 AND token_id = $2";
+    "SELECT * FROM api_tokens WHERE coalesce(tenant_id, '*') = coalesce($1, '*') AND token_id > $2 ORDER BY token_id LIMIT $3";
+pub(super) const DELETE: &str = "DELETE FROM api_tokens WHERE coalesce(tenant_id, '*') = coalesce($1, '*') AND token_id = $2";
 
 pub(super) async fn insert(store: &PostgresStore, token: &ApiToken, hash: &TokenHash) -> Result<()> {
     let query =
