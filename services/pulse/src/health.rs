@@ -1,5 +1,6 @@
 //! `pulse health`: asks the service beside it whether it lives, for a container's health check: the image has no other HTTP client.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -65,13 +66,14 @@ async fn ask(url: &Uri) -> anyhow::Result<axum::http::StatusCode> {
     let authority = url.authority().map(ToString::to_string).unwrap_or_default();
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path).header(header::HOST, authority).header(header::CONNECTION, "close").body(Body::empty())?;
-    // The connection moves the bytes; the answer's head is all that is waited for.
+    // The connection moves the bytes until it ends, with or without an answer; which of both it was, the request knows.
+    let moving = async {
+        let _moved = connection.await;
+        std::future::pending::<Infallible>().await
+    };
     tokio::select! {
         answer = sender.send_request(request) => Ok(answer.with_context(|| format!("{url} did not answer"))?.status()),
-        ended = connection => {
-            ended.with_context(|| format!("{url} did not answer"))?;
-            bail!("{url} closed the connection without an answer")
-        }
+        never = moving => match never {},
     }
 }
 
@@ -84,7 +86,37 @@ fn parse_url(text: &str) -> Result<Uri, String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// What is said of a server that answers with this and closes the connection.
+    async fn said_of(answer: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url: Uri = format!("http://{}/health", listener.local_addr().unwrap()).parse().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1));
+        let asked =
+            HealthSettings { url: Some(url), listen, server: ServerSettings { admin_listen: None }, timeout: Duration::from_secs(20) };
+        let said = health(asked).await.map_or_else(|error| format!("{error:#}"), |()| "well".to_owned());
+        server.await.unwrap();
+        said
+    }
+
+    #[tokio::test]
+    async fn the_answer_decides_also_when_the_connection_ends_with_it() {
+        assert_eq!(said_of("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await, "well");
+        let ill = said_of("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(ill.ends_with("/health answered 503 Service Unavailable"), "{ill}");
+        for broken in ["", "SSH-2.0-OpenSSH\r\n"] {
+            let ill = said_of(broken).await;
+            assert!(ill.contains("/health did not answer"), "{ill}");
+        }
+    }
 
     #[test]
     fn the_service_beside_it_is_found_where_it_listens() {
