@@ -34,6 +34,7 @@ pub trait OpsStore {
     /// ingest that ended before it.
     async fn purge_finished(&self, before: Timestamp, limit: u32) -> Result<Purged>;
 
-    /// Evaluated readings received before `before`.
+    /// Evaluated readings received before `before`. A store that keeps them by the day (UTC) lets a day go at once, when all of it is from
+    /// before and evaluated: so it keeps readings for up to a day longer, and `rows` is about how many they were.
     async fn purge_readings(&self, before: Timestamp, limit: u32) -> Result<Purged>;
 }

@@ -71,7 +71,7 @@ BEGIN
     RETURN made;
 END $$;
 
--- Drops the oldest day that ends at or before `before_at`, unless a device has readings in it that nobody has evaluated; about how many
+-- Drops the oldest day that ends at or before `before_at` and is over for a day by the database's clock too, unless a device has readings in it that nobody has evaluated; about how many
 -- readings it held, null when there was none to drop.
 CREATE FUNCTION drop_reading_day(before_at timestamptz) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT SET lock_timeout = '2s'
@@ -79,7 +79,7 @@ AS $$
 DECLARE
     old record;
 BEGIN
-    SELECT d.* INTO old FROM reading_days d WHERE d.until_at <= before_at ORDER BY d.from_at LIMIT 1;
+    SELECT d.* INTO old FROM reading_days d WHERE d.until_at <= least(before_at, now() - interval '1 day') ORDER BY d.from_at LIMIT 1;
     IF old IS NULL OR EXISTS (
         SELECT FROM device_state s WHERE s.reading_count > s.evaluated_through AND s.due_at < old.until_at) THEN
         RETURN NULL;

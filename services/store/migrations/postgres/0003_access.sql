@@ -34,6 +34,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON devices, device_state, rules, alerts, si
 GRANT SELECT, INSERT, UPDATE ON tenants, ingest_progress TO pulse_api;
 GRANT SELECT, INSERT ON alert_events, pending_events TO pulse_api;
 GRANT SELECT ON readings, attempts TO pulse_api;
+GRANT SELECT ON all_jobs TO pulse_worker, pulse_api;
 GRANT SELECT ON schema_compatibility, _sqlx_migrations TO pulse_worker, pulse_api;
 
 -- A message's sender, found before anybody knows whose it is.

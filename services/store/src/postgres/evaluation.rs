@@ -36,10 +36,13 @@ impl EvaluationStore for PostgresStore {
     async fn rules_of(&self, tenants: &[TenantId]) -> Result<Vec<Rule>> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
         let mut transaction = self.begin(Scope::AllTenants).await?;
-        let found = sqlx::query("SELECT * FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id")
-            .bind(tenants)
-            .fetch_all(transaction.connection())
-            .await?;
+        let found = sqlx::query(
+            "SELECT tenant_id, rule_id, spec, created_at, updated_at, error
+            FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id",
+        )
+        .bind(tenants)
+        .fetch_all(transaction.connection())
+        .await?;
         transaction.commit().await?;
         found.iter().map(rules::rule).collect()
     }

@@ -18,15 +18,22 @@ use pulse_domain::route::{Route, RouteSpec};
 use pulse_domain::rule::{Rule, RuleSpec, Severity};
 use pulse_domain::trace::TraceParent;
 use pulse_store::PoolSettings;
+use pulse_store::postgres::Postgres;
 use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, DeviceSpec, DueBatch, PageRequest, SharedStore};
+use pulse_testbed::postgres::{Cluster, Database};
 use tempfile::TempDir;
 
 /// A store over a database of its own, which goes with it.
 pub(crate) struct Db {
     store: SharedStore,
-    pub(crate) sqlite: Sqlite,
-    _folder: TempDir,
+    place: Place,
+}
+
+/// Where a database is.
+enum Place {
+    File { sqlite: Sqlite, _folder: TempDir },
+    Server { postgres: Postgres, database: Database },
 }
 
 impl Db {
@@ -34,7 +41,30 @@ impl Db {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::open(folder.path().join("pulse.db")).await.unwrap();
         let store = Arc::new(sqlite.pool(PoolSettings::default()).await.unwrap());
-        Self { store, sqlite, _folder: folder }
+        Self { store, place: Place::File { sqlite, _folder: folder } }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let database = Cluster::shared().await.database_from("pulse", migrate).await;
+        let postgres = Postgres::new(&database.url()).unwrap();
+        let store = Arc::new(postgres.pool("tests", PoolSettings::default()));
+        Self { store, place: Place::Server { postgres, database } }
+    }
+
+    /// The file of one on SQLite.
+    pub(crate) fn file(&self) -> &Sqlite {
+        match &self.place {
+            Place::File { sqlite, .. } => sqlite,
+            Place::Server { .. } => panic!("a test of SQLite's own runs on PostgreSQL"),
+        }
+    }
+
+    /// The server's side of one on PostgreSQL.
+    pub(crate) fn server(&self) -> (&Postgres, &Database) {
+        match &self.place {
+            Place::Server { postgres, database } => (postgres, database),
+            Place::File { .. } => panic!("a test of PostgreSQL's own runs on SQLite"),
+        }
     }
 
     pub(crate) fn shared(&self) -> SharedStore {
@@ -89,6 +119,11 @@ impl Db {
         let summary = self.judge(alert.created_at, alert.device_id.as_str(), vec![open(alert)]).await;
         assert_eq!(summary.opened, 1, "{summary:?}");
     }
+}
+
+/// Brings an empty database to the schema.
+pub(crate) async fn migrate(url: String) {
+    Postgres::new(&url).unwrap().migrate().await.unwrap();
 }
 
 impl Deref for Db {
