@@ -57,7 +57,8 @@ pub(super) async fn record(store: &PostgresStore, records: &[AttemptRecord], now
         }
     }
     let mut transaction = store.begin(Scope::AllTenants).await?;
-    let recorded = settle(transaction.connection(), FINISH, &ends, now).await? + settle(transaction.connection(), RETRY, &retries, now).await?;
+    let recorded =
+        settle(transaction.connection(), FINISH, &ends, now).await? + settle(transaction.connection(), RETRY, &retries, now).await?;
     let lost = u64::try_from(records.len()).unwrap_or(u64::MAX).saturating_sub(recorded);
     log(transaction.connection(), records, lost == 0).await?;
     transaction.commit().await?;
