@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// What may say "all": results whose shape no table decides.
-const DECIDED_BY_THE_STATEMENT: [&str; 7] = [
+const DECIDED_BY_THE_STATEMENT: [&str; 12] = [
     "SELECT * FROM chain ",
     "SELECT c.place, r.*",
     "SELECT * FROM fleet()",
@@ -13,6 +13,11 @@ const DECIDED_BY_THE_STATEMENT: [&str; 7] = [
     // Read by the rest of the same statement, which names its columns.
     "    RETURNING *)",
     "AND state = 'PENDING' RETURNING *)",
+    "AND state = 'DEAD' RETURNING *)",
+    "SELECT j.*, $11 FROM (",
+    "SELECT *, $8 FROM finished",
+    "SELECT a.* FROM unnest(",
+    "    RETURNING j.*",
 ];
 
 /// The lines of a folder's sources that ask for all columns.
