@@ -91,6 +91,8 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(failure) => failure.code().is_some_and(|code| code.starts_with("28") || code == "3D000"),
         sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => true,
+        // What rustls says of the server's certificate, as the handshake is part of the reading.
+        sqlx::Error::Io(failure) => failure.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
 }
@@ -165,10 +167,7 @@ fn migration_error(error: MigrateError, found: i64) -> SchemaError {
 }
 
 fn is_privilege(error: &MigrateError) -> bool {
-    let source = match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source,
-        _ => return false,
-    };
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else { return false };
     source.as_database_error().and_then(|failure| failure.code()).is_some_and(|code| code == NO_PRIVILEGE)
 }
 
