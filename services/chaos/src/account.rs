@@ -207,6 +207,6 @@ mod tests {
         assert!(change(|account| account.jobs.delivered = 6).contains("do not add up"));
         assert!(change(|account| account.messages.unseen = 3).contains("never saw"));
         assert!(change(|account| *account = Account::default()).contains("nothing happened"));
-        assert!(change(|account| account.answers.extend([(500, 4)])).contains("4 answers of 500"));
+        assert!(change(|account| account.answers = [(500, 4)].into()).contains("4 answers of 500"));
     }
 }

@@ -1,4 +1,4 @@
-//! `pulse up`, `pulse run SERVICE`, `pulse simulate`: parses, builds, runs and reports.
+//! `pulse up`, `pulse run SERVICE` and what goes with them: parses, builds, runs and reports.
 
 mod bootstrap;
 mod cli;
@@ -7,11 +7,13 @@ mod configuration;
 mod console;
 mod demo;
 mod environment;
+mod health;
 mod prometheus;
 mod run;
 mod scrape;
 mod service;
 mod summary;
+mod token;
 mod up;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Up(settings) => up::up(*settings, shutdown).await,
         Command::Run(settings) => run::run(*settings, shutdown).await,
         Command::Simulate(settings) => demo::simulate(*settings, shutdown).await,
+        Command::Token(settings) => token::token(settings).await,
+        Command::Health(settings) => health::health(settings).await,
     }
 }
 

@@ -44,7 +44,7 @@ async fn drained(settings: RunSettings, deps: Deps, listeners: Listeners, shutdo
 }
 
 /// The file that a database URL names.
-fn sqlite_file(url: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn sqlite_file(url: &str) -> anyhow::Result<PathBuf> {
     let file = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest)).filter(|rest| !rest.is_empty());
     file.map(|file| Path::new(file).to_owned()).with_context(|| {
         format!("--database (PULSE_DATABASE) must be sqlite:FILE, for example sqlite:pulse-data/pulse.db, not {:?}", redacted(url))

@@ -30,6 +30,11 @@ use behaviour::{Behaviour, Behaviours};
 use receive::Receiver;
 use tally::{KeptMessage, SinkStats, SinkTally};
 
+/// Where webhooks go, under the base URL.
+pub const WEBHOOK_PATH: &str = "/webhook";
+/// Where chat messages go, under the base URL.
+pub const SLACK_PATH: &str = "/slack";
+
 /// The most connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4_096;
 /// How long a request's head may take.
@@ -83,14 +88,19 @@ impl Sink {
         self.address
     }
 
+    /// Its base URL, from this machine.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Where webhooks go.
     pub fn webhook_url(&self) -> String {
-        format!("http://{}/webhook", self.address)
+        format!("{}{WEBHOOK_PATH}", self.url())
     }
 
     /// Where chat messages go.
     pub fn slack_url(&self) -> String {
-        format!("http://{}/slack", self.address)
+        format!("{}{SLACK_PATH}", self.url())
     }
 
     /// What webhooks must be signed with.

@@ -91,7 +91,7 @@ pub struct PoolStatus {
 }
 
 /// How a service's pool is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
     /// The most connections. SQLite takes at least 2: one is for writing, the others read.
     pub max_connections: u32,

@@ -17,6 +17,7 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 
 use super::behaviour::{Behaviour, Behaviours, Mode, Target};
 use super::tally::{Delivery, SinkTally};
+use super::{SLACK_PATH, WEBHOOK_PATH};
 use crate::ledger::Ledger;
 
 /// The largest body that is read.
@@ -66,14 +67,14 @@ impl Receiver {
     pub(super) async fn receive(&self, request: Request<Incoming>) -> Result<Answer, Cut> {
         let (parts, body) = request.into_parts();
         match (&parts.method, parts.uri.path()) {
-            (&Method::POST, "/webhook") => self.message(Target::Webhook, &parts.headers, body).await,
-            (&Method::POST, "/slack") => self.message(Target::Slack, &parts.headers, body).await,
+            (&Method::POST, WEBHOOK_PATH) => self.message(Target::Webhook, &parts.headers, body).await,
+            (&Method::POST, SLACK_PATH) => self.message(Target::Slack, &parts.headers, body).await,
             (&Method::POST, "/control") => self.control(body).await,
             (&Method::GET, "/stats") => Ok(json(&self.tally.stats())),
             (&Method::GET, "/messages") => Ok(json(&self.tally.messages())),
             (&Method::GET, path) if path.starts_with(TAKEN_PATH) => Ok(self.taken(&path[TAKEN_PATH.len()..])),
             (&Method::GET, "/health") => Ok(text(StatusCode::OK, "ok")),
-            (_, "/webhook" | "/slack" | "/control") => Ok(text(StatusCode::METHOD_NOT_ALLOWED, "POST only")),
+            (_, WEBHOOK_PATH | SLACK_PATH | "/control") => Ok(text(StatusCode::METHOD_NOT_ALLOWED, "POST only")),
             _ => {
                 Ok(text(StatusCode::NOT_FOUND, "there are /webhook, /slack, /control, /stats, /messages, /taken/{webhook-id} and /health"))
             }

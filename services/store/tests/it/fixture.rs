@@ -18,11 +18,11 @@ use pulse_domain::route::{Route, RouteSpec};
 use pulse_domain::rule::{Rule, RuleSpec, Severity};
 use pulse_domain::trace::TraceParent;
 use pulse_store::PoolSettings;
-use pulse_store::postgres::Postgres;
 use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, DeviceSpec, DueBatch, PageRequest, SharedStore};
-use pulse_testbed::postgres::{Cluster, Database};
 use tempfile::TempDir;
+
+use crate::postgres::Server;
 
 /// A store over a database of its own, which goes with it.
 pub(crate) struct Db {
@@ -33,7 +33,7 @@ pub(crate) struct Db {
 /// Where a database is.
 enum Place {
     File { sqlite: Sqlite, _folder: TempDir },
-    Server { postgres: Postgres, database: Database },
+    Server(Server),
 }
 
 impl Db {
@@ -44,26 +44,26 @@ impl Db {
         Self { store, place: Place::File { sqlite, _folder: folder } }
     }
 
+    /// On PostgreSQL, as the services' role.
     pub(crate) async fn postgres() -> Self {
-        let database = Cluster::shared().await.database_from("pulse", migrate).await;
-        let postgres = Postgres::new(&database.url()).unwrap();
-        let store = Arc::new(postgres.pool("tests", PoolSettings::default()));
-        Self { store, place: Place::Server { postgres, database } }
+        let server = Server::new().await;
+        let store = server.store_of("pulse_worker").await;
+        Self { store, place: Place::Server(server) }
     }
 
     /// The file of one on SQLite.
     pub(crate) fn file(&self) -> &Sqlite {
         match &self.place {
             Place::File { sqlite, .. } => sqlite,
-            Place::Server { .. } => panic!("a test of SQLite's own runs on PostgreSQL"),
+            Place::Server(_) => panic!("this database is on a server"),
         }
     }
 
-    /// The server's side of one on PostgreSQL.
-    pub(crate) fn server(&self) -> (&Postgres, &Database) {
+    /// The database on PostgreSQL.
+    pub(crate) fn server(&self) -> &Server {
         match &self.place {
-            Place::Server { postgres, database } => (postgres, database),
-            Place::File { .. } => panic!("a test of PostgreSQL's own runs on SQLite"),
+            Place::Server(server) => server,
+            Place::File { .. } => panic!("this database is a file"),
         }
     }
 
@@ -119,11 +119,6 @@ impl Db {
         let summary = self.judge(alert.created_at, alert.device_id.as_str(), vec![open(alert)]).await;
         assert_eq!(summary.opened, 1, "{summary:?}");
     }
-}
-
-/// Brings an empty database to the schema.
-pub(crate) async fn migrate(url: String) {
-    Postgres::new(&url).unwrap().migrate().await.unwrap();
 }
 
 impl Deref for Db {

@@ -1,4 +1,4 @@
-//! The contract that every store keeps, run against each, and what is SQLite's own.
+//! The contract that every store keeps, run against each, and what is one's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
 
 mod alerts;
@@ -10,6 +10,7 @@ mod fixture;
 mod ingest;
 mod leases;
 mod ops;
+mod postgres;
 mod registry;
 mod sqlite;
 mod tenants;

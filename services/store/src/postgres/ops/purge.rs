@@ -74,9 +74,11 @@ pub(super) async fn finished(store: &PostgresStore, before: Timestamp, limit: u3
 
 /// Whole days first: a day is dropped in one go, whatever it holds, and `limit` is for what lies outside the days.
 pub(super) async fn readings(store: &PostgresStore, before: Timestamp, limit: u32) -> Result<Purged> {
-    make_days(store).await?;
-    if let Some(rows) = drop_day(store, before).await? {
-        return Ok(Purged { rows, more: true });
+    make_days(store, before).await?;
+    while let Some(rows) = drop_day(store, before).await? {
+        if rows > 0 {
+            return Ok(Purged { rows, more: true });
+        }
     }
     let rows = step(store, OTHER_READINGS, before, u64::from(limit)).await?;
     Ok(Purged { rows, more: rows >= u64::from(limit) })
@@ -92,9 +94,10 @@ async fn step(store: &PostgresStore, sql: &'static str, before: Timestamp, limit
 }
 
 /// The next days' partitions, by the database's clock: all replicas agree on it, and where ingest's is another day's, its readings lie
-/// outside the days and are purged there.
-async fn make_days(store: &PostgresStore) -> Result<()> {
-    store.execute(Scope::AllTenants, sqlx::query("SELECT make_reading_days(now(), $1)").bind(DAYS_AHEAD + 1)).await?;
+/// outside the days and are purged there. None is made only to be dropped at once.
+async fn make_days(store: &PostgresStore, before: Timestamp) -> Result<()> {
+    let query = sqlx::query("SELECT make_reading_days(now(), $1) WHERE now() >= $2").bind(DAYS_AHEAD + 1).bind(before);
+    store.execute(Scope::AllTenants, query).await?;
     Ok(())
 }
 
