@@ -1,18 +1,21 @@
-//! `pulse up`, `pulse run SERVICE`, `pulse simulate`: parses, builds, runs and reports.
+//! `pulse up`, `pulse run SERVICE`, `pulse migrate`, `pulse simulate`: parses, builds, runs and reports.
 
 mod bootstrap;
 mod cli;
 #[cfg(test)]
 mod configuration;
 mod console;
+mod database;
 mod demo;
 mod environment;
+mod migrate;
 mod prometheus;
 mod run;
 mod scrape;
 mod service;
 mod summary;
 mod up;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,7 @@ use clap::Parser as _;
 use pulse_runtime::{Shutdown, logging, signals};
 
 use crate::cli::{Cli, Command};
+use crate::database::DatabaseUrlError;
 
 /// The exit code for wrong flags and settings, as clap uses it.
 const USAGE: u8 = 2;
@@ -34,7 +38,7 @@ fn main() -> ExitCode {
     }
     match start(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error, 1),
+        Err(error) => report(&error, if error.is::<DatabaseUrlError>() { USAGE } else { 1 }),
     }
 }
 
@@ -45,6 +49,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(settings) => up::up(*settings, shutdown).await,
         Command::Run(settings) => run::run(*settings, shutdown).await,
+        Command::Migrate(settings) => migrate::migrate(settings, shutdown).await,
         Command::Simulate(settings) => demo::simulate(*settings, shutdown).await,
     }
 }
