@@ -66,7 +66,7 @@ fn hardening(service: Service<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let mut must = |holds: bool, complaint: &str| {
         if !holds {
-            found.push(complaint.to_owned())
+            found.push(complaint.to_owned());
         }
     };
     must(service.value["read_only"] == true, "its root can be written to");
