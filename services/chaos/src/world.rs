@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::api::Api;
-use crate::database::{Database, Product, Server};
+use crate::database::{Database, Product};
 use crate::load::{Load, LoadPlan, Tracks};
 use crate::queue::Queue;
 use crate::registry::{TENANT, register};
@@ -47,8 +47,6 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// Where a database that is a file lies; a folder of its own where none is given.
     pub folder: Option<PathBuf>,
-    /// Connections that a database that is a server lets in; as it comes where it is not said.
-    pub connections_max: Option<u32>,
     /// Services reach a database that is a server through a network that can be cut.
     pub through_network: bool,
 }
@@ -88,8 +86,7 @@ impl World {
     pub async fn start(bench: &Bench, setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let lies_in = setup.folder.as_deref().unwrap_or(folder.path());
-        let server = Server { connections_max: setup.connections_max, through_network: setup.through_network };
-        let database = Database::create(bench.product, &bench.program, lies_in, server).await?;
+        let database = Database::create(bench.product, &bench.program, lies_in, setup.through_network).await?;
         let plan = Plan {
             program: bench.program.clone(),
             database: database.url.clone(),

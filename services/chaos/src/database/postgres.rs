@@ -9,10 +9,9 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 
-use super::Server;
-
-/// How often all connections are taken away until the services have none: they open theirs again meanwhile.
-const ROUNDS_MAX: u32 = 50;
+/// All backends of this database but the one that says so; waits until they are gone.
+const TERMINATE_OTHERS: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 /// A server with one database.
 #[derive(Debug)]
@@ -25,15 +24,10 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts it with an empty database.
-    pub(super) async fn start(server: Server) -> Self {
-        let settings = Settings::default();
-        let settings = match server.connections_max {
-            Some(connections) => settings.set("max_connections", connections.to_string()),
-            None => settings,
-        };
-        let cluster = Cluster::start(settings).await;
+    pub(super) async fn start(through_network: bool) -> Self {
+        let cluster = Cluster::start(Settings::default()).await;
         let database = cluster.database().await;
-        let network = if server.through_network { Some(Proxy::start(cluster.port()).await) } else { None };
+        let network = if through_network { Some(Proxy::start(cluster.port()).await) } else { None };
         Self { database, network, cluster }
     }
 
@@ -62,7 +56,8 @@ impl Postgres {
 
     /// Ends every connection that the services have; how many.
     pub async fn terminate_backends(&self) -> Result<usize> {
-        terminate_but(&mut self.admin().await?, &[]).await
+        let ended: Vec<bool> = sqlx::query_scalar(TERMINATE_OTHERS).fetch_all(&mut self.admin().await?).await?;
+        Ok(ended.len())
     }
 
     /// Changes a row of every device, and every alert and job that waits, and holds the transaction open for so long before it is undone.
@@ -78,21 +73,21 @@ impl Postgres {
         }))
     }
 
-    /// Takes every connection that the server has to give to anybody but the superuser. They are given back with what is returned.
-    pub async fn exhaust_connections(&self) -> Result<Vec<PgConnection>> {
-        let options: PgConnectOptions = self.database.url().parse()?;
-        let mut admin = self.admin().await?;
-        let (mut taken, mut pids) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS_MAX {
-            while let Ok(mut connection) = options.connect().await {
-                pids.push(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?);
-                taken.push(connection);
-            }
-            if terminate_but(&mut admin, &pids).await? == 0 {
-                return Ok(taken);
-            }
-        }
-        anyhow::bail!("the services have connections still, beside {} that were taken", taken.len())
+    /// Lets nobody but the superuser in any more, and ends every connection that the services have.
+    pub async fn refuse_connections(&self) -> Result<()> {
+        self.limit_connections(0).await?;
+        self.terminate_backends().await?;
+        Ok(())
+    }
+
+    /// Lets everybody in again.
+    pub async fn allow_connections(&self) -> Result<()> {
+        self.limit_connections(-1).await
+    }
+
+    /// What is over the limit is refused as when the server's own is reached: 53300, too many connections.
+    async fn limit_connections(&self, limit: i32) -> Result<()> {
+        self.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT {limit}", self.database.name())).await
     }
 
     /// The network between the services and the server.
@@ -102,14 +97,6 @@ impl Postgres {
     pub fn network(&mut self) -> Result<&mut Proxy> {
         self.network.as_mut().context("the services reach the database without a network of the test's")
     }
-}
-
-/// Ends all backends of the database but this connection's and these.
-async fn terminate_but(admin: &mut PgConnection, pids: &[i32]) -> Result<usize> {
-    let others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL($1)";
-    let ended: Vec<bool> = sqlx::query_scalar(others).bind(pids).fetch_all(admin).await?;
-    Ok(ended.len())
 }
 
 /// Statements are this crate's own.

@@ -20,17 +20,25 @@ const RECEIVER_DELAY_MS: u64 = 100;
 /// the lease of what the killed process had in hand at the most. What must hold: the account. Messages that the receiver has taken and
 /// the killed worker had not yet recorded come twice.
 pub async fn kill_9(bench: &Bench, service: Service) -> Result<Account> {
+    kill_each(bench, &vec![service; bench.scale.rounds as usize]).await
+}
+
+/// The same of every service in turn.
+pub async fn kill_9_each(bench: &Bench) -> Result<Account> {
+    kill_each(bench, &Service::ALL).await
+}
+
+async fn kill_each(bench: &Bench, services: &[Service]) -> Result<Account> {
     let mut world = World::start(bench, Setup::default()).await?;
     world.behave(&Behaviour { delay_ms: Some(RECEIVER_DELAY_MS), ..Behaviour::new(Mode::Slow) })?;
-    for _ in 0..bench.scale.rounds {
-        world.steady().await?;
-        for instance in world.system.of(service) {
+    for service in services {
+        for instance in world.system.of(*service) {
             instance.kill()?;
         }
         tokio::time::sleep(bench.scale.hold.mul_f64(AWAY)).await;
         world.system.resume().await?;
+        world.steady().await?;
     }
-    world.steady().await?;
     world.finish().await
 }
 

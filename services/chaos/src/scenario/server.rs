@@ -14,8 +14,6 @@ use crate::world::{Bench, Setup, World};
 const AWAY: f64 = 0.25;
 /// What a slow network takes, each way.
 const FAR_AWAY: Duration = Duration::from_millis(20);
-/// Few connections, so that all are soon taken: two for each of five services, theirs for wake-ups, and room.
-const CONNECTIONS_MAX: u32 = 30;
 
 /// The server is killed with all its processes under load, and recovers.
 ///
@@ -43,16 +41,16 @@ pub async fn ends_all_connections(bench: &Bench) -> Result<Account> {
     world.finish().await
 }
 
-/// Others take every connection that the server has, with pools of two connections in each service.
+/// The server has no connection left for the services, whose pools have two each.
 ///
 /// What must hold: the account; small pools are enough for the load, before and after.
 pub async fn has_no_connection_left(bench: &Bench) -> Result<Account> {
-    let setup = Setup { connections_max: Some(CONNECTIONS_MAX), ..Setup::default() };
-    let mut world = World::start(bench, setup.with("PULSE_DATABASE_POOL_MAX", "2")).await?;
-    let taken = world.database.postgres()?.exhaust_connections().await?;
+    let mut world = World::start(bench, Setup::default().with("PULSE_DATABASE_POOL_MAX", "2")).await?;
+    let postgres = world.database.postgres()?;
+    postgres.refuse_connections().await?;
     tokio::time::sleep(bench.scale.hold).await;
     world.check()?;
-    drop(taken);
+    world.database.postgres()?.allow_connections().await?;
     world.steady().await?;
     world.finish().await
 }

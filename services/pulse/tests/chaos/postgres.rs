@@ -7,32 +7,8 @@ use crate::run;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: run tools/test"]
-async fn ui_api_is_killed() {
-    run(Product::Postgres, Scenario::UiApiKilled).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn the_evaluator_is_killed() {
-    run(Product::Postgres, Scenario::EvaluatorKilled).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn the_dispatcher_is_killed() {
-    run(Product::Postgres, Scenario::DispatcherKilled).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn the_delivery_worker_is_killed() {
-    run(Product::Postgres, Scenario::DeliveryWorkerKilled).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn the_ops_worker_is_killed() {
-    run(Product::Postgres, Scenario::OpsWorkerKilled).await;
+async fn each_service_is_killed() {
+    run(Product::Postgres, Scenario::EachServiceKilled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,12 +21,6 @@ async fn everything_is_killed_at_once() {
 #[ignore = "needs PostgreSQL and libfaketime: run tools/test"]
 async fn the_clock_of_one_replica_is_wrong() {
     run(Product::Postgres, Scenario::ClockOfOneWrong).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn one_evaluator_and_worker_do_it_alone() {
-    run(Product::Postgres, Scenario::OneReplica).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,8 +33,8 @@ async fn the_clock_is_stepped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_two_replicas_dies() {
-    run(Product::Sqlite, Scenario::OneOfTwoDies).await;
+async fn each_service_is_killed() {
+    run(Product::Sqlite, Scenario::EachServiceKilled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
