@@ -28,7 +28,8 @@ pub(crate) fn answer(status: StatusCode, excerpt: &str, retry_after: Option<Dura
     } else {
         format!("the receiver answered {status}")
     };
-    let detail = if excerpt.is_empty() { what } else { format!("{what}: {excerpt}") };
+    // The store's texts hold no U+0000.
+    let detail = if excerpt.is_empty() { what } else { format!("{what}: {}", excerpt.replace('\0', "\u{fffd}")) };
     Failure { kind, http_status: Some(status.as_u16()), detail, retry_after }
 }
 
@@ -105,5 +106,6 @@ mod tests {
     fn the_answers_body_is_part_of_the_detail() {
         let failure = answer(StatusCode::BAD_REQUEST, "no such channel", None);
         assert_eq!(failure.detail, "the receiver answered 400 Bad Request: no such channel");
+        assert!(answer(StatusCode::BAD_REQUEST, "a\0b", None).detail.ends_with("a\u{fffd}b"));
     }
 }

@@ -9,8 +9,10 @@ use pulse_runtime::logging::LogSettings;
 use pulse_runtime::{ServerSettings, parse_duration};
 
 use crate::database::{DatabaseUrl, PoolArguments};
+use crate::health::HealthSettings;
 use crate::migrate::MigrateSettings;
 use crate::service::{Service, ServiceSettings};
+use crate::token::TokenSettings;
 
 /// Pulse: fleet alerting that is measured from the inside out
 #[derive(Debug, Parser)]
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     Migrate(MigrateSettings),
     /// Plays a fleet of devices against a running Pulse
     Simulate(Box<pulse_simulator::SimulateSettings>),
+    /// Makes an operator's token, for a database that no `pulse up` has made one for
+    Token(TokenSettings),
+    /// Asks the service on this machine whether it lives; exits with 0 or 1
+    Health(HealthSettings),
 }
 
 #[derive(Debug, Clone, clap::Args)]

@@ -10,9 +10,9 @@ use pulse_ops_worker::WatchTarget;
 use pulse_runtime::{Clock, Deps, Shutdown};
 use pulse_simulator::sink::{Sink, SinkSettings};
 use pulse_simulator::{SimulateSettings, Simulation};
-use pulse_store::{Error, PageRequest, SharedStore};
+use pulse_store::{Error, SharedStore};
 
-use crate::bootstrap::operator_token;
+use crate::bootstrap::{forget_tokens, operator_token};
 use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::service::ServiceSettings;
@@ -48,8 +48,10 @@ pub(crate) async fn demo(
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let store = &deps[0].store;
-    forget_tokens(store).await.context("the demo's old token cannot be deleted")?;
-    let (token_id, token) = operator_token(store, TOKEN_NAME, Clock::system().now()).await.context("the demo's token cannot be made")?;
+    // A demo that was killed left one behind.
+    forget_tokens(store.as_ref(), TOKEN_NAME).await.context("the demo's old token cannot be deleted")?;
+    let (token_id, token) =
+        operator_token(store.as_ref(), TOKEN_NAME, Clock::system().now()).await.context("the demo's token cannot be made")?;
     console.say(&format!("  Demo: tenant \"demo\", an operator's token for this run: {}", token.reveal()));
     let mut simulate = SimulateSettings::new(format!("http://{}", endpoints[0].public), token)?;
     simulate.devices = settings.devices;
@@ -91,21 +93,6 @@ async fn show(settings: &UpSettings, deps: &[Deps], console: &Console, simulatio
                     console.say(&line);
                 }
             }
-        }
-    }
-}
-
-/// Deletes what a demo that was killed left behind.
-async fn forget_tokens(store: &SharedStore) -> Result<(), Error> {
-    let mut page = PageRequest { limit: 100, after: None };
-    loop {
-        let tokens = store.tokens(None, &page).await?;
-        for token in tokens.items.iter().filter(|token| token.name == TOKEN_NAME) {
-            delete_token(store, token.token_id).await?;
-        }
-        match tokens.next {
-            Some(next) => page.after = Some(next),
-            None => return Ok(()),
         }
     }
 }

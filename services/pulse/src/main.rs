@@ -1,4 +1,4 @@
-//! `pulse up`, `pulse run SERVICE`, `pulse migrate`, `pulse simulate`: parses, builds, runs and reports.
+//! `pulse up`, `pulse run SERVICE` and what goes with them: parses, builds, runs and reports.
 
 mod bootstrap;
 mod cli;
@@ -8,12 +8,14 @@ mod console;
 mod database;
 mod demo;
 mod environment;
+mod health;
 mod migrate;
 mod prometheus;
 mod run;
 mod scrape;
 mod service;
 mod summary;
+mod token;
 mod up;
 mod waiting;
 
@@ -51,6 +53,8 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Run(settings) => run::run(*settings, shutdown).await,
         Command::Migrate(settings) => migrate::migrate(settings, shutdown).await,
         Command::Simulate(settings) => demo::simulate(*settings, shutdown).await,
+        Command::Token(settings) => token::token(settings).await,
+        Command::Health(settings) => health::health(settings).await,
     }
 }
 

@@ -20,7 +20,7 @@ pub struct SimulateSettings {
     #[arg(long, env = "PULSE_SIMULATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8081")]
     pub url: String,
 
-    /// An operator token, to register the fleet with
+    /// An operator token, to register the fleet with, or @FILE with the name of a file that holds one
     #[arg(long, env = "PULSE_SIMULATE_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = parse_token)]
     pub token: SecretToken,
 
@@ -60,6 +60,10 @@ pub struct SimulateSettings {
     #[arg(long, env = "PULSE_SIMULATE_SINK_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub sink_listen: SocketAddr,
 
+    /// The sink's base URL as Pulse reaches it, where that is not the address it listens on: in a container, for example http://sink:9000
+    #[arg(long, env = "PULSE_SIMULATE_SINK_URL", value_name = "URL", value_parser = parse_base_url)]
+    pub sink_url: Option<String>,
+
     /// How long to wait at the end for messages that are still on their way
     #[arg(long, env = "PULSE_SIMULATE_SETTLE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub settle: Duration,
@@ -80,6 +84,7 @@ impl SimulateSettings {
             connections: 64,
             silence: Duration::from_secs(45),
             sink_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            sink_url: None,
             settle: Duration::from_secs(5),
         })
     }
@@ -104,9 +109,18 @@ impl SimulateSettings {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of clap's value parsers")]
-fn parse_token(text: &str) -> Result<SecretToken, std::convert::Infallible> {
-    Ok(SecretToken::from_text(text))
+/// The token itself, or what is in the file after an `@`: a file keeps it out of the environment, where more can see it.
+fn parse_token(text: &str) -> Result<SecretToken, String> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(SecretToken::from_text(text)) };
+    let token = std::fs::read_to_string(file).map_err(|error| format!("the file {file} cannot be read: {error}"))?;
+    match token.trim() {
+        "" => Err(format!("the file {file} is empty: it must hold an operator token")),
+        token => Ok(SecretToken::from_text(token)),
+    }
+}
+
+fn parse_base_url(text: &str) -> Result<String, String> {
+    crate::client::base_url(text).map_err(|error| error.to_string())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
@@ -159,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_may_lie_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let at = format!("@{}", file.display());
+        assert!(parse_token(&at).unwrap_err().contains("cannot be read"));
+        std::fs::write(&file, "\n").unwrap();
+        assert!(parse_token(&at).unwrap_err().contains("is empty"));
+        std::fs::write(&file, "hush\n").unwrap();
+        assert_eq!(parse_token(&at).unwrap().reveal(), "hush");
+        assert_eq!(parse_token("hush").unwrap().reveal(), "hush");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         for (flags, says) in [
             (["--rate", "0"], "a number above 0"),
@@ -167,6 +194,7 @@ mod tests {
             (["--devices", "0"], "0 is not in 1..=1000000"),
             (["--connections", "0"], "from 1 to 4096"),
             (["--tenant", "a b"], "tenant_id must be"),
+            (["--sink-url", "sink:9000"], "http:// or https://"),
         ] {
             let error = parse(&flags).unwrap_err();
             assert!(error.contains(says), "{flags:?}: {error}");

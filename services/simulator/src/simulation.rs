@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::settings::SimulateSettings;
 use crate::setup::{Registration, SetupPlan, setup};
 use crate::sink::tally::SinkStats;
-use crate::sink::{Sink, SinkSettings};
+use crate::sink::{SLACK_PATH, Sink, SinkSettings, WEBHOOK_PATH};
 
 /// What both ends of Pulse have seen.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -49,11 +49,12 @@ impl Simulation {
             tenant: settings.tenant.clone(),
             devices: settings.devices,
         };
+        let at = settings.sink_url.clone().unwrap_or_else(|| sink.url());
         let plan = SetupPlan {
             registration,
-            webhook_url: sink.webhook_url(),
+            webhook_url: format!("{at}{WEBHOOK_PATH}"),
             signing_secret: sink.signing_secret().clone(),
-            slack_url: sink.slack_url(),
+            slack_url: format!("{at}{SLACK_PATH}"),
         };
         let access = tokio::select! {
             biased;

@@ -1,8 +1,8 @@
 //! The sink: a receiver of webhooks and chat messages that checks what it gets, counts it, and misbehaves when told to.
 //!
 //! `POST /webhook` verifies Standard Webhooks signatures and looks for a `traceparent`; `POST /slack` takes Slack's format. `POST /control`
-//! with a [`behaviour::Behaviour`] changes how it answers, `GET /stats` and `GET /messages` tell what came. It trusts whoever can
-//! reach it: listen on 127.0.0.1.
+//! with a [`behaviour::Behaviour`] changes how it answers, `GET /stats` and `GET /messages` tell what came, `GET /taken/{webhook-id}` how
+//! often one message was taken. It trusts whoever can reach it: listen on 127.0.0.1.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,6 +29,11 @@ pub mod tally;
 use behaviour::{Behaviour, Behaviours};
 use receive::Receiver;
 use tally::{KeptMessage, SinkStats, SinkTally};
+
+/// Where webhooks go, under the base URL.
+pub const WEBHOOK_PATH: &str = "/webhook";
+/// Where chat messages go, under the base URL.
+pub const SLACK_PATH: &str = "/slack";
 
 /// The most connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -83,14 +88,19 @@ impl Sink {
         self.address
     }
 
+    /// Its base URL, from this machine.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Where webhooks go.
     pub fn webhook_url(&self) -> String {
-        format!("http://{}/webhook", self.address)
+        format!("{}{WEBHOOK_PATH}", self.url())
     }
 
     /// Where chat messages go.
     pub fn slack_url(&self) -> String {
-        format!("http://{}/slack", self.address)
+        format!("{}{SLACK_PATH}", self.url())
     }
 
     /// What webhooks must be signed with.
@@ -118,6 +128,12 @@ impl Sink {
     /// The latest messages, oldest first.
     pub fn messages(&self) -> Vec<KeptMessage> {
         self.receiver.tally.messages()
+    }
+
+    /// How often a webhook with this `webhook-id` was taken with a 200, among the latest 200,000 ids: 0 if it never came, more than 1 if it came
+    /// again though it had been taken.
+    pub fn times_taken(&self, webhook_id: &str) -> u32 {
+        self.receiver.tally.times_taken(webhook_id)
     }
 
     /// Stops listening, and waits a moment for requests under way.

@@ -8,6 +8,7 @@
 //! - **Durable on return.** A method that returned `Ok` survives kill -9.
 //! - **Guarded.** What was claimed under a lease is finished only under it; a worker that lost its lease changes nothing.
 //! - **All or nothing.** Each method is one transaction, but for claims and purges that say otherwise.
+//! - **To the letter.** What is kept comes back as it was, but that PostgreSQL's texts cannot hold U+0000: whoever lets texts in refuses it.
 //! - **Cancel-safe.** Dropping a future leaves the whole change or none.
 
 mod acquire;
@@ -91,7 +92,7 @@ pub struct PoolStatus {
 }
 
 /// How a service's pool is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
     /// The most connections. SQLite takes at least 2: one is for writing, the others read.
     pub max_connections: u32,

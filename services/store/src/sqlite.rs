@@ -99,6 +99,7 @@ impl Sqlite {
                 .max_lifetime(None)
                 // A connection to a file does not break while it idles, and asking it costs as much as a statement.
                 .test_before_acquire(false)
+                .before_acquire(|connection, _idle| Box::pin(acquire::is_out_of_transaction(connection)))
         };
         let options = connect_options(&self.path);
         let writers = pool(1).connect_with(options.clone()).await?;

@@ -6,6 +6,7 @@ mod api;
 mod chain;
 mod cli;
 mod collector_config;
+mod compose;
 mod contract;
 mod crash;
 mod demo;

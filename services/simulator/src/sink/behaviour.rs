@@ -22,6 +22,8 @@ pub enum Mode {
     Hang,
     /// Cuts the connection with a TCP reset instead of an answer.
     Reset,
+    /// Takes it and then cuts the connection, as a receiver does that dies before its answer: a good sender sends it again.
+    Lose,
 }
 
 /// Which messages behaviour is about.
@@ -73,7 +75,9 @@ impl Behaviour {
         match self.mode {
             Mode::Reject if !in_range(400..500) => Err("the status of reject must be 400 to 499".into()),
             Mode::Fail if !in_range(400..600) => Err("the status of fail must be 400 to 599".into()),
-            Mode::Ok | Mode::Slow | Mode::Hang | Mode::Reset if self.status.is_some() => Err("only fail and reject have a status".into()),
+            Mode::Ok | Mode::Slow | Mode::Hang | Mode::Reset | Mode::Lose if self.status.is_some() => {
+                Err("only fail and reject have a status".into())
+            }
             _ if self.delay_ms.is_some_and(|ms| Duration::from_millis(ms) > DELAY_MAX) => {
                 Err(format!("delay_ms must be at most {}", DELAY_MAX.as_millis()))
             }
@@ -92,7 +96,7 @@ impl Behaviour {
         self.status.unwrap_or(match self.mode {
             Mode::Fail => 503,
             Mode::Reject => 400,
-            Mode::Ok | Mode::Slow | Mode::Hang | Mode::Reset => 200,
+            Mode::Ok | Mode::Slow | Mode::Hang | Mode::Reset | Mode::Lose => 200,
         })
     }
 

@@ -17,10 +17,13 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 
 use super::behaviour::{Behaviour, Behaviours, Mode, Target};
 use super::tally::{Delivery, SinkTally};
+use super::{SLACK_PATH, WEBHOOK_PATH};
 use crate::ledger::Ledger;
 
 /// The largest body that is read.
 const BODY_MAX_BYTES: usize = 256 * 1024;
+/// The path before the id of a message that is asked for.
+const TAKEN_PATH: &str = "/taken/";
 
 /// Cut the connection instead of answering.
 #[derive(Debug, thiserror::Error)]
@@ -64,15 +67,23 @@ impl Receiver {
     pub(super) async fn receive(&self, request: Request<Incoming>) -> Result<Answer, Cut> {
         let (parts, body) = request.into_parts();
         match (&parts.method, parts.uri.path()) {
-            (&Method::POST, "/webhook") => self.message(Target::Webhook, &parts.headers, body).await,
-            (&Method::POST, "/slack") => self.message(Target::Slack, &parts.headers, body).await,
+            (&Method::POST, WEBHOOK_PATH) => self.message(Target::Webhook, &parts.headers, body).await,
+            (&Method::POST, SLACK_PATH) => self.message(Target::Slack, &parts.headers, body).await,
             (&Method::POST, "/control") => self.control(body).await,
             (&Method::GET, "/stats") => Ok(json(&self.tally.stats())),
             (&Method::GET, "/messages") => Ok(json(&self.tally.messages())),
+            (&Method::GET, path) if path.starts_with(TAKEN_PATH) => Ok(self.taken(&path[TAKEN_PATH.len()..])),
             (&Method::GET, "/health") => Ok(text(StatusCode::OK, "ok")),
-            (_, "/webhook" | "/slack" | "/control") => Ok(text(StatusCode::METHOD_NOT_ALLOWED, "POST only")),
-            _ => Ok(text(StatusCode::NOT_FOUND, "there are /webhook, /slack, /control, /stats, /messages and /health")),
+            (_, WEBHOOK_PATH | SLACK_PATH | "/control") => Ok(text(StatusCode::METHOD_NOT_ALLOWED, "POST only")),
+            _ => {
+                Ok(text(StatusCode::NOT_FOUND, "there are /webhook, /slack, /control, /stats, /messages, /taken/{webhook-id} and /health"))
+            }
         }
+    }
+
+    /// How often a message was taken, for whoever asks whether an alert arrived.
+    fn taken(&self, webhook_id: &str) -> Answer {
+        json(&Taken { webhook_id, times: self.tally.times_taken(webhook_id) })
     }
 
     async fn message(&self, path: Target, headers: &HeaderMap, body: Incoming) -> Result<Answer, Cut> {
@@ -95,7 +106,7 @@ impl Receiver {
             Ok(None) => self.tally.count(|stats| stats.chats_delivered += 1),
             Err(refusal) => return Ok(refusal.answer()),
         }
-        Ok(text(StatusCode::OK, "ok"))
+        if behaviour.mode == Mode::Lose { Err(Cut { with_reset: true }) } else { Ok(text(StatusCode::OK, "ok")) }
     }
 
     /// Waits, and answers badly if told to. None: the message is to be taken.
@@ -108,7 +119,7 @@ impl Receiver {
             tokio::time::sleep(delay).await;
         }
         match behaviour.mode {
-            Mode::Ok | Mode::Slow => Ok(None),
+            Mode::Ok | Mode::Slow | Mode::Lose => Ok(None),
             // Ends with the connection, when the sender gives up or the sink stops.
             Mode::Hang => std::future::pending().await,
             Mode::Reset => Err(Cut { with_reset: true }),
@@ -181,6 +192,13 @@ impl Receiver {
             Err(detail) => text(StatusCode::BAD_REQUEST, &detail),
         })
     }
+}
+
+/// The answer to `GET /taken/{webhook-id}`.
+#[derive(Debug, Serialize)]
+struct Taken<'a> {
+    webhook_id: &'a str,
+    times: u32,
 }
 
 /// What the sink reads of a webhook.

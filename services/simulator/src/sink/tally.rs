@@ -1,6 +1,7 @@
 //! What the sink counts and keeps, all of it bounded.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -148,6 +149,11 @@ impl SinkTally {
         }
     }
 
+    /// How often a webhook with this id was taken with a 200, as far as its id is still remembered.
+    pub(super) fn times_taken(&self, id: &str) -> u32 {
+        self.lock().seen.times(id)
+    }
+
     /// Changes the plain counters.
     pub(super) fn count(&self, change: impl FnOnce(&mut SinkStats)) {
         change(&mut self.lock().stats);
@@ -162,7 +168,8 @@ impl SinkTally {
 #[derive(Debug, Default)]
 struct SeenIds {
     hasher: RandomState,
-    known: HashSet<u64>,
+    /// How often each came.
+    known: HashMap<u64, u32>,
     in_order: VecDeque<u64>,
 }
 
@@ -170,8 +177,14 @@ impl SeenIds {
     /// Whether the id is new.
     fn insert(&mut self, id: &str) -> bool {
         let hash = self.hasher.hash_one(id);
-        if !self.known.insert(hash) {
-            return false;
+        match self.known.entry(hash) {
+            Entry::Occupied(mut times) => {
+                *times.get_mut() = times.get().saturating_add(1);
+                return false;
+            }
+            Entry::Vacant(new) => {
+                new.insert(1);
+            }
         }
         self.in_order.push_back(hash);
         if self.in_order.len() > IDS_MAX
@@ -180,6 +193,10 @@ impl SeenIds {
             self.known.remove(&oldest);
         }
         true
+    }
+
+    fn times(&self, id: &str) -> u32 {
+        self.known.get(&self.hasher.hash_one(id)).copied().unwrap_or_default()
     }
 }
 
@@ -192,6 +209,7 @@ mod tests {
         let mut seen = SeenIds::default();
         assert!(seen.insert("first"));
         assert!(!seen.insert("first"));
+        assert_eq!((seen.times("first"), seen.times("second")), (2, 0));
         for number in 0..IDS_MAX {
             assert!(seen.insert(&number.to_string()));
         }

@@ -77,6 +77,9 @@ async fn messages_are_counted_once_by_event() {
     assert_eq!(stats.delivered_by_event.into_iter().collect::<Vec<_>>(), [("CLOSED", 1), ("OPEN", 1), ("OTHER", 1)]);
     assert_eq!((stats.bad_signatures, stats.missing_trace, stats.malformed, stats.misbehaved), (0, 0, 0, 0));
     assert_eq!((stats.unmatched, stats.alert_to_delivery.count), (1, 1));
+    assert_eq!(["a", "b", "d"].map(|id| sink.times_taken(id)), [2, 1, 0]);
+    let asked = exchange(&sink, b"GET /taken/a HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(asked.ends_with(r#"{"webhook_id":"a","times":2}"#), "{asked}");
     let kept = sink.messages();
     assert_eq!(kept.len(), 4);
     assert_eq!((kept[0].headers["webhook-id"].as_str(), kept[0].headers["traceparent"].as_str()), ("a", TRACE));
@@ -133,6 +136,16 @@ async fn it_fails_and_rejects_as_told_and_recovers() {
     assert_eq!(status(deliver(&sink, "b", "OPEN")).await, 410);
     let stats = sink.stats();
     assert_eq!((stats.misbehaved, stats.delivered, stats.duplicates), (2, 1, 0), "a refused message is no double later");
+}
+
+#[tokio::test]
+async fn it_takes_a_message_and_loses_the_answer_as_told() {
+    let sink = start().await;
+    sink.behave(&Behaviour { times: Some(1), ..Behaviour::new(Mode::Lose) }).unwrap();
+    assert!(deliver(&sink, "a", "OPEN").await.is_err(), "cut instead of answered");
+    assert_eq!(sink.times_taken("a"), 1);
+    assert_eq!(status(deliver(&sink, "a", "OPEN")).await, 200);
+    assert_eq!((sink.times_taken("a"), sink.stats().duplicates), (2, 1));
 }
 
 #[tokio::test]

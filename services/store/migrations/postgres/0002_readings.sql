@@ -5,22 +5,20 @@
 -- otherwise run the caller's code with those rights.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
--- Counts readings onto their devices and makes the devices due; of each device that is registered, the number of its last reading. The
--- arrays hold each device once. An upsert, as it takes the rows in the order of its source whatever the plan: so no two batches wait for
--- each other's devices. It never inserts, since a registered device has a state.
+-- Counts readings onto their devices and makes the devices due; of each device that is registered, its place in the arrays, from 1, and
+-- the number of its last reading. The arrays hold each device once, in the order of the keys: a loop over them locks the devices in that
+-- order, so that no two batches wait for each other's, and finds each state once, where an upsert would look for it and for its conflict.
 CREATE FUNCTION count_readings(tenant_ids text[], device_ids text[], counts bigint[], first_at timestamptz[], last_at timestamptz[])
-RETURNS TABLE (tenant_id text, device_id text, reading_count bigint) LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+RETURNS TABLE (place bigint, reading_count bigint) LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
-INSERT INTO device_state AS s (tenant_id, device_id, reading_count, last_seen, due_at)
-SELECT k.tenant_id, k.device_id, b.count, b.last_at, b.first_at
-FROM unnest($1, $2, $3, $4, $5) AS b (tenant_id, device_id, count, first_at, last_at)
-JOIN device_state k ON k.tenant_id = b.tenant_id AND k.device_id = b.device_id
-ORDER BY k.tenant_id, k.device_id
-ON CONFLICT (tenant_id, device_id) DO UPDATE SET
-    reading_count = s.reading_count + excluded.reading_count,
-    last_seen = greatest(s.last_seen, excluded.last_seen),
-    due_at = least(s.due_at, excluded.due_at)
-RETURNING s.tenant_id, s.device_id, s.reading_count
+UPDATE device_state s SET
+    reading_count = s.reading_count + b.count,
+    last_seen = greatest(s.last_seen, b.last_at),
+    due_at = least(s.due_at, b.first_at)
+FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS b (tenant_id, device_id, count, first_at, last_at, place)
+WHERE s.tenant_id = b.tenant_id AND s.device_id = b.device_id
+RETURNING b.place, s.reading_count
 $$;
 
 -- Writes readings under the numbers that `count_readings` has made theirs, in the same transaction.
@@ -73,7 +71,7 @@ BEGIN
     RETURN made;
 END $$;
 
--- Drops the oldest day that ends at or before `before_at`, unless a device has readings in it that nobody has evaluated; about how many
+-- Drops the oldest day that ends at or before `before_at` and is over for a day by the database's clock too, unless a device has readings in it that nobody has evaluated; about how many
 -- readings it held, null when there was none to drop.
 CREATE FUNCTION drop_reading_day(before_at timestamptz) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT SET lock_timeout = '2s'
@@ -81,7 +79,7 @@ AS $$
 DECLARE
     old record;
 BEGIN
-    SELECT d.* INTO old FROM reading_days d WHERE d.until_at <= before_at ORDER BY d.from_at LIMIT 1;
+    SELECT d.* INTO old FROM reading_days d WHERE d.until_at <= least(before_at, now() - interval '1 day') ORDER BY d.from_at LIMIT 1;
     IF old IS NULL OR EXISTS (
         SELECT FROM device_state s WHERE s.reading_count > s.evaluated_through AND s.due_at < old.until_at) THEN
         RETURN NULL;

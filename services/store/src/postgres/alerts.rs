@@ -34,7 +34,10 @@ impl AlertStore for PostgresStore {
     }
 
     async fn alert_events(&self, tenant_id: &TenantId, alert_id: AlertId) -> Result<Vec<AlertEvent>> {
-        let query = sqlx::query("SELECT * FROM alert_events WHERE tenant_id = $1 AND alert_id = $2 ORDER BY seq");
+        let query = sqlx::query(
+            "SELECT event_id, kind, at, origin_at, trace, alert
+            FROM alert_events WHERE tenant_id = $1 AND alert_id = $2 ORDER BY seq",
+        );
         let rows = self.rows(tenant_id, query.bind(tenant_id.as_str()).bind(alert_id.0)).await?;
         rows.iter().map(event).collect()
     }

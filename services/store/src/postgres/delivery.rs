@@ -33,7 +33,8 @@ WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM jobs
     WHERE state = 'PENDING' AND queue = $5 AND run_at <= $3 AND integration_id <> ALL($6)
     ORDER BY run_at, job_id LIMIT $4 FOR UPDATE SKIP LOCKED))
-RETURNING *, NULL::timestamptz AS finished_at";
+RETURNING tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+    NULL::timestamptz AS finished_at, origin_at, payload, trace, attempt_trace, last_error";
 
 const RELEASE: &str = "
 UPDATE jobs j SET state = 'PENDING', attempts = attempts - 1, lease_id = NULL, lease_until = NULL
@@ -44,7 +45,8 @@ const REPLAY: &str = "
 WITH dead AS (DELETE FROM finished_jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'DEAD' RETURNING *)
 INSERT INTO jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, run_at, created_at, origin_at, trace, attempt_trace, payload)
 SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, $3, created_at, origin_at, trace, attempt_trace, payload FROM dead
-RETURNING *, NULL::timestamptz AS finished_at";
+RETURNING tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+    NULL::timestamptz AS finished_at, origin_at, payload, trace, attempt_trace, last_error";
 
 #[async_trait]
 impl DeliveryStore for PostgresStore {
@@ -128,7 +130,8 @@ impl DeliveryStore for PostgresStore {
 async fn integrations_of(connection: &mut PgConnection, jobs: &[Job]) -> Result<HashMap<(TenantId, IntegrationId), Integration>> {
     let keys: BTreeSet<(&TenantId, IntegrationId)> = jobs.iter().map(|job| (&job.tenant_id, job.integration_id)).collect();
     let rows = sqlx::query(
-        "SELECT i.* FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, integration_id)
+        "SELECT i.tenant_id, i.integration_id, i.name, i.enabled, i.destination, i.created_at
+        FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, integration_id)
         JOIN integrations i ON i.tenant_id = k.tenant_id AND i.integration_id = k.integration_id
         WHERE i.enabled",
     )

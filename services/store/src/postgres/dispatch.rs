@@ -32,7 +32,7 @@ FROM claimed c JOIN alert_events e ON e.tenant_id = c.tenant_id AND e.alert_id =
 ORDER BY c.seq";
 
 const ROUTES: &str = "
-SELECT r.*, i.queue
+SELECT r.tenant_id, r.route_id, r.spec, r.created_at, i.queue
 FROM routes r JOIN integrations i ON i.tenant_id = r.tenant_id AND i.integration_id = r.integration_id
 WHERE r.tenant_id = ANY($1) AND r.enabled AND i.enabled
 ORDER BY r.tenant_id, r.route_id";

@@ -20,13 +20,9 @@ use crate::{Backlog, Claim, CommitSummary, DueBatch, EvaluationStore, Result, To
 #[async_trait]
 impl EvaluationStore for PostgresStore {
     async fn evaluation_backlog(&self, now: Timestamp) -> Result<Backlog> {
-        let mut transaction = self.begin(Scope::AllTenants).await?;
-        let row = sqlx::query("SELECT count(*) AS depth, min(due_at) AS oldest_at FROM device_state WHERE due_at <= $1")
-            .bind(now)
-            .fetch_one(transaction.connection())
-            .await?;
-        transaction.commit().await?;
-        Fields::new(&row, "the evaluation backlog").backlog()
+        let query = sqlx::query("SELECT count(*) AS depth, min(due_at) AS oldest_at FROM device_state WHERE due_at <= $1").bind(now);
+        let row = self.row(Scope::AllTenants, query).await?;
+        row.map_or(Ok(Backlog::default()), |row| Fields::new(&row, "the evaluation backlog").backlog())
     }
 
     async fn claim_due_devices(&self, claim: Claim, readings_max: u32) -> Result<DueBatch> {
@@ -35,26 +31,19 @@ impl EvaluationStore for PostgresStore {
 
     async fn rules_of(&self, tenants: &[TenantId]) -> Result<Vec<Rule>> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
-        let mut transaction = self.begin(Scope::AllTenants).await?;
-        let found = sqlx::query("SELECT * FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id")
-            .bind(tenants)
-            .fetch_all(transaction.connection())
-            .await?;
-        transaction.commit().await?;
+        let query = sqlx::query("SELECT * FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id").bind(tenants);
+        let found = self.rows(Scope::AllTenants, query).await?;
         found.iter().map(rules::rule).collect()
     }
 
     async fn ingest_progress(&self, now: Timestamp, alive_within: Duration) -> Result<Option<IngestProgress>> {
         let alive_since = chrono::TimeDelta::from_std(alive_within).ok().and_then(|within| now.checked_sub_signed(within));
-        let mut transaction = self.begin(Scope::AllTenants).await?;
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT min(up_since) AS up_since, min(durable_through) AS durable_through FROM ingest_progress
             WHERE reported_at >= coalesce($1, '-infinity')",
         )
-        .bind(alive_since)
-        .fetch_one(transaction.connection())
-        .await?;
-        transaction.commit().await?;
+        .bind(alive_since);
+        let Some(row) = self.row(Scope::AllTenants, query).await? else { return Ok(None) };
         let fields = Fields::new(&row, "the progress of ingest");
         let progress = fields.time_option("up_since")?.zip(fields.time_option("durable_through")?);
         Ok(progress.map(|(up_since, durable_through)| IngestProgress { up_since, durable_through }))

@@ -29,10 +29,8 @@ impl IngestStore for PostgresStore {
     async fn device_credentials(&self, keys: &[DeviceKey]) -> Result<Vec<Option<DeviceCredential>>> {
         let tenants: Vec<&str> = keys.iter().map(|key| key.tenant_id.as_str()).collect();
         let devices: Vec<&str> = keys.iter().map(|key| key.device_id.as_str()).collect();
-        let mut transaction = self.begin(Scope::AllTenants).await?;
-        let found =
-            sqlx::query("SELECT * FROM device_credentials($1, $2)").bind(tenants).bind(devices).fetch_all(transaction.connection()).await?;
-        transaction.commit().await?;
+        let query = sqlx::query("SELECT * FROM device_credentials($1, $2)").bind(tenants).bind(devices);
+        let found = self.rows(Scope::AllTenants, query).await?;
         let mut credentials = vec![None; keys.len()];
         for row in &found {
             let fields = Fields::new(row, "a device");
@@ -55,24 +53,20 @@ impl IngestStore for PostgresStore {
 
     async fn readings(&self, key: &DeviceKey, from: Option<Timestamp>, to: Option<Timestamp>, page: &PageRequest) -> Result<Page<Reading>> {
         let after: Option<i64> = paging::after(List::Readings, page)?;
-        let mut transaction = self.begin(&key.tenant_id).await?;
-        let rows = sqlx::query(HISTORY)
+        let query = sqlx::query(HISTORY)
             .bind(key.tenant_id.as_str())
             .bind(key.device_id.as_str())
             .bind(after.unwrap_or(i64::MAX))
             .bind(from)
             .bind(to)
-            .bind(paging::rows_wanted(page))
-            .fetch_all(transaction.connection())
-            .await?;
-        transaction.commit().await?;
+            .bind(paging::rows_wanted(page));
+        let rows = self.rows(&key.tenant_id, query).await?;
         let items = rows.iter().map(reading).collect::<Result<_>>()?;
         Ok(paging::page(List::Readings, page, items, |reading: &Reading| reading.reading_id.0))
     }
 
     async fn report_ingest_progress(&self, instance: &str, progress: IngestProgress, now: Timestamp) -> Result<()> {
-        let mut transaction = self.begin(Scope::AllTenants).await?;
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO ingest_progress (instance, up_since, durable_through, reported_at) VALUES ($1, $2, $3, $4)
             ON CONFLICT (instance) DO UPDATE SET
                 up_since = excluded.up_since, durable_through = excluded.durable_through, reported_at = excluded.reported_at",
@@ -80,10 +74,9 @@ impl IngestStore for PostgresStore {
         .bind(instance)
         .bind(progress.up_since)
         .bind(progress.durable_through)
-        .bind(now)
-        .execute(transaction.connection())
-        .await?;
-        transaction.commit().await
+        .bind(now);
+        self.execute(Scope::AllTenants, query).await?;
+        Ok(())
     }
 }
 

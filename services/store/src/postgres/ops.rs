@@ -129,9 +129,12 @@ async fn policies_of(connection: &mut PgConnection, alerts: &[Alert]) -> Result<
     let mut tenants: Vec<&str> = alerts.iter().map(|alert| alert.tenant_id.as_str()).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    let rows = sqlx::query("SELECT * FROM policies WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, policy_id")
-        .bind(tenants)
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT tenant_id, policy_id, spec, created_at
+        FROM policies WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, policy_id",
+    )
+    .bind(tenants)
+    .fetch_all(connection)
+    .await?;
     rows.iter().map(policies::policy).collect()
 }

@@ -165,10 +165,7 @@ fn migration_error(error: MigrateError, found: i64) -> SchemaError {
 }
 
 fn is_privilege(error: &MigrateError) -> bool {
-    let source = match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source,
-        _ => return false,
-    };
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else { return false };
     source.as_database_error().and_then(|failure| failure.code()).is_some_and(|code| code == NO_PRIVILEGE)
 }
 

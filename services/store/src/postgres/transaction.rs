@@ -45,16 +45,7 @@ impl<'a> From<Option<&'a TenantId>> for Scope<'a> {
     }
 }
 
-/// How joins of a transaction's statements are done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joins {
-    /// As the planner sees fit.
-    Any,
-    /// By a loop over the arguments: rows are locked in the arguments' order, so that no two transactions wait for each other.
-    InOrder,
-}
-
-fn begin_statement(scope: Scope<'_>, joins: Joins) -> String {
+fn begin_statement(scope: Scope<'_>) -> String {
     let mut text = format!("BEGIN; {BOUNDS}; {PLANS}");
     let tenant = match scope {
         Scope::AllTenants => None,
@@ -65,9 +56,6 @@ fn begin_statement(scope: Scope<'_>, joins: Joins) -> String {
         // A tenant's id holds no quotes: it is checked where it is made. Doubling them costs nothing and asks for no trust.
         let quoted = tenant.replace('\'', "''");
         write!(text, "; SET LOCAL pulse.tenant_id = '{quoted}'").unwrap_or_default();
-    }
-    if joins == Joins::InOrder {
-        text.push_str("; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off");
     }
     text
 }
@@ -89,17 +77,13 @@ impl Transaction {
 }
 
 impl PostgresStore {
-    /// Begins a transaction on a free connection.
+    /// Begins a transaction on a free connection. Idle connections that turn out to be dead are put aside for the next one: nothing has been
+    /// asked of them yet.
     pub(super) async fn begin<'a>(&self, scope: impl Into<Scope<'a>>) -> Result<Transaction> {
-        self.begin_with(scope.into(), Joins::Any).await
-    }
-
-    /// As [`Self::begin`]. Idle connections that turn out to be dead are put aside for the next one: nothing has been asked of them yet.
-    pub(super) async fn begin_with(&self, scope: Scope<'_>, joins: Joins) -> Result<Transaction> {
-        let statement = begin_statement(scope, joins);
+        let statement = begin_statement(scope.into());
         let mut dead = 0;
         loop {
-            let connection: PoolConnection<Postgres> = self.acquires.observed(self.pool.acquire()).await?;
+            let connection: PoolConnection<Postgres> = self.acquires.observed(self.reach.acquire(&self.pool)).await?;
             let text = AssertSqlSafe(statement.clone()).into_sql_str();
             match sqlx::Transaction::begin(connection, Some(text)).await.map_err(Error::from) {
                 Ok(transaction) => return Ok(Transaction(transaction)),
@@ -138,9 +122,8 @@ mod tests {
     #[test]
     fn a_transaction_names_its_tenant() {
         let tenant_id = TenantId::parse("acme").unwrap();
-        assert!(!begin_statement(Scope::AllTenants, Joins::Any).contains("tenant_id"));
-        assert!(begin_statement((&tenant_id).into(), Joins::Any).ends_with("; SET LOCAL pulse.tenant_id = 'acme'"));
-        assert!(begin_statement(None.into(), Joins::Any).contains("pulse.tenant_id = '*'"));
-        assert!(begin_statement(Scope::AllTenants, Joins::InOrder).ends_with("enable_mergejoin = off"));
+        assert!(!begin_statement(Scope::AllTenants).contains("tenant_id"));
+        assert!(begin_statement((&tenant_id).into()).ends_with("; SET LOCAL pulse.tenant_id = 'acme'"));
+        assert!(begin_statement(None.into()).contains("pulse.tenant_id = '*'"));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Sqlite, SqliteConnection};
 use tokio::sync::OwnedMutexGuard;
 
 use super::SqliteStore;
@@ -27,6 +27,18 @@ impl SqliteStore {
             })
             .await
     }
+}
+
+/// Whether a connection may be handed out: one that is taken for being in a transaction is closed, and another one opened.
+///
+/// Some failures, a full disk among them, make SQLite roll back by itself. sqlx's own rollback then finds nothing to roll back, and sqlx goes
+/// on to count a transaction that no longer is: the connection could begin no other one for as long as it lived.
+pub(super) async fn is_out_of_transaction(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        // The rollback of a transaction that was dropped may be on its way still; this waits for it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[cfg(test)]
@@ -118,5 +130,18 @@ mod tests {
         drop(held);
         stays.await.unwrap();
         assert_eq!(told.so_far(), (0, vec![AcquireEnd::Acquired, AcquireEnd::GivenUp, AcquireEnd::Acquired]));
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_the_next_write_goes_through() {
+        let (store, _told, _folder) = observed().await;
+        let mut full = store.write().await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(full.connection()).await.unwrap();
+        let filled =
+            sqlx::query("INSERT INTO sequences (name, value) VALUES (hex(randomblob(1000000)), 0)").execute(full.connection()).await;
+        assert_eq!(crate::sqlite::error::primary_code(&filled.unwrap_err()), Some(13));
+        drop(full);
+        let next = store.write().await.unwrap();
+        next.commit().await.unwrap();
     }
 }

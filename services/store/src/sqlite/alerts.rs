@@ -30,11 +30,14 @@ impl AlertStore for SqliteStore {
     }
 
     async fn alert_events(&self, tenant_id: &TenantId, alert_id: AlertId) -> Result<Vec<AlertEvent>> {
-        let rows = sqlx::query("SELECT * FROM alert_events WHERE tenant_id = ?1 AND alert_id = ?2 ORDER BY seq")
-            .bind(tenant_id.as_str())
-            .bind(blob(&alert_id.0))
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT event_id, kind, at, origin_at, trace, alert
+            FROM alert_events WHERE tenant_id = ?1 AND alert_id = ?2 ORDER BY seq",
+        )
+        .bind(tenant_id.as_str())
+        .bind(blob(&alert_id.0))
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
         rows.iter().map(event).collect()
     }
 

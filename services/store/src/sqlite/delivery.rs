@@ -29,7 +29,8 @@ WHERE (tenant_id, job_id) IN (
     WHERE state = 'PENDING' AND queue = ?5 AND run_at <= ?3
         AND integration_id NOT IN (SELECT unhex(value, '-') FROM json_each(?6))
     ORDER BY run_at, job_id LIMIT ?4)
-RETURNING *";
+RETURNING tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+    finished_at, origin_at, payload, trace, attempt_trace, last_error";
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -136,7 +137,7 @@ impl SqliteStore {
     async fn integrations_of(&self, jobs: &[Job]) -> Result<HashMap<(TenantId, IntegrationId), Integration>> {
         let keys: BTreeSet<(&TenantId, IntegrationId)> = jobs.iter().map(|job| (&job.tenant_id, job.integration_id)).collect();
         let rows = sqlx::query(
-            "SELECT i.* FROM jsonb_each(?1) k
+            "SELECT i.tenant_id, i.integration_id, i.name, i.enabled, i.destination, i.created_at FROM jsonb_each(?1) k
             CROSS JOIN integrations i ON i.tenant_id = k.value ->> 0 AND i.integration_id = unhex(k.value ->> 1, '-')
             WHERE i.enabled",
         )

@@ -25,7 +25,7 @@ WHERE seq IN (
 RETURNING seq, tenant_id, event_id, kind, at, origin_at, trace, alert";
 
 pub(super) const ROUTES: &str = "
-SELECT r.*, i.queue
+SELECT r.tenant_id, r.route_id, r.spec, r.created_at, i.queue
 FROM json_each(?1) t
 CROSS JOIN routes r ON r.tenant_id = t.value
 CROSS JOIN integrations i ON i.tenant_id = r.tenant_id AND i.integration_id = r.integration_id

@@ -37,7 +37,8 @@ impl EvaluationStore for SqliteStore {
 
     async fn rules_of(&self, tenants: &[TenantId]) -> Result<Vec<Rule>> {
         let found = sqlx::query(
-            "SELECT r.* FROM json_each(?1) t CROSS JOIN rules r ON r.tenant_id = t.value WHERE r.enabled
+            "SELECT r.tenant_id, r.rule_id, r.spec, r.created_at, r.updated_at, r.error
+            FROM json_each(?1) t CROSS JOIN rules r ON r.tenant_id = t.value WHERE r.enabled
             ORDER BY r.tenant_id, r.rule_id",
         )
         .bind(to_json(tenants)?)

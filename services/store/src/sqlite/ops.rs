@@ -91,7 +91,8 @@ impl OpsStore for SqliteStore {
         }
         let tenants: BTreeSet<&TenantId> = alerts.iter().map(|alert| &alert.tenant_id).collect();
         let rows = sqlx::query(
-            "SELECT p.* FROM json_each(?1) t CROSS JOIN policies p ON p.tenant_id = t.value WHERE p.enabled
+            "SELECT p.tenant_id, p.policy_id, p.spec, p.created_at
+            FROM json_each(?1) t CROSS JOIN policies p ON p.tenant_id = t.value WHERE p.enabled
             ORDER BY p.tenant_id, p.policy_id",
         )
         .bind(to_json(&tenants)?)

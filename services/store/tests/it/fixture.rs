@@ -22,11 +22,18 @@ use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, DeviceSpec, DueBatch, PageRequest, SharedStore};
 use tempfile::TempDir;
 
+use crate::postgres::Server;
+
 /// A store over a database of its own, which goes with it.
 pub(crate) struct Db {
     store: SharedStore,
-    pub(crate) sqlite: Sqlite,
-    _folder: TempDir,
+    place: Place,
+}
+
+/// Where a database is.
+enum Place {
+    File { sqlite: Sqlite, _folder: TempDir },
+    Server(Server),
 }
 
 impl Db {
@@ -34,7 +41,30 @@ impl Db {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::open(folder.path().join("pulse.db")).await.unwrap();
         let store = Arc::new(sqlite.pool(PoolSettings::default()).await.unwrap());
-        Self { store, sqlite, _folder: folder }
+        Self { store, place: Place::File { sqlite, _folder: folder } }
+    }
+
+    /// On PostgreSQL, as the services' role.
+    pub(crate) async fn postgres() -> Self {
+        let server = Server::new().await;
+        let store = server.store_of("pulse_worker").await;
+        Self { store, place: Place::Server(server) }
+    }
+
+    /// The file of one on SQLite.
+    pub(crate) fn file(&self) -> &Sqlite {
+        match &self.place {
+            Place::File { sqlite, .. } => sqlite,
+            Place::Server(_) => panic!("this database is on a server"),
+        }
+    }
+
+    /// The database on PostgreSQL.
+    pub(crate) fn server(&self) -> &Server {
+        match &self.place {
+            Place::Server(server) => server,
+            Place::File { .. } => panic!("this database is a file"),
+        }
     }
 
     pub(crate) fn shared(&self) -> SharedStore {

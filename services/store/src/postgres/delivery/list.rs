@@ -15,11 +15,21 @@ use crate::{JobFilter, Page, PageRequest, Result};
 
 /// The job with this id, wherever it stands.
 pub(super) fn find(tenant_id: &TenantId, job_id: JobId) -> Statement<'_> {
-    sqlx::query("SELECT * FROM all_jobs WHERE tenant_id = $1 AND job_id = $2").bind(tenant_id.as_str()).bind(job_id.0)
+    sqlx::query(
+        "SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+            finished_at, origin_at, payload, trace, attempt_trace, last_error
+        FROM all_jobs WHERE tenant_id = $1 AND job_id = $2",
+    )
+    .bind(tenant_id.as_str())
+    .bind(job_id.0)
 }
 
 pub(super) async fn page(store: &PostgresStore, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
-    let mut query = QueryBuilder::new("SELECT * FROM all_jobs WHERE tenant_id = ");
+    let mut query = QueryBuilder::new(
+        "SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+            finished_at, origin_at, payload, trace, attempt_trace, last_error
+        FROM all_jobs WHERE tenant_id = ",
+    );
     query.push_bind(tenant_id.as_str().to_owned());
     if let Some(before) = paging::after::<Uuid>(List::Jobs, page)? {
         query.push(" AND job_id < ").push_bind(before);
@@ -38,9 +48,12 @@ pub(super) async fn page(store: &PostgresStore, tenant_id: &TenantId, filter: &J
 }
 
 pub(super) async fn attempts(store: &PostgresStore, tenant_id: &TenantId, job_id: JobId) -> Result<Vec<Attempt>> {
-    let query = sqlx::query("SELECT * FROM attempts WHERE tenant_id = $1 AND job_id = $2 ORDER BY started_at, attempt")
-        .bind(tenant_id.as_str())
-        .bind(job_id.0);
+    let query = sqlx::query(
+        "SELECT job_id, attempt, started_at, finished_at, error, http_status, detail
+        FROM attempts WHERE tenant_id = $1 AND job_id = $2 ORDER BY started_at, attempt",
+    )
+    .bind(tenant_id.as_str())
+    .bind(job_id.0);
     store.rows(tenant_id, query).await?.iter().map(attempt).collect()
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn append(store: &PostgresStore, readings: &[NewReading]) -> Re
 }
 
 /// Numbers the readings of the devices that are registered.
-async fn count<'a>(connection: &mut PgConnection, mut parts: Parts<'a>) -> Result<Vec<(i64, &'a NewReading)>> {
+async fn count<'a>(connection: &mut PgConnection, parts: Parts<'a>) -> Result<Vec<(i64, &'a NewReading)>> {
     let times = |part: &Part<'_>| part.iter().map(|reading| reading.received_at).collect::<Vec<Timestamp>>();
     let rows = sqlx::query("SELECT * FROM count_readings($1, $2, $3, $4, $5)")
         .bind(parts.keys().map(|key| key.tenant_id.as_str()).collect::<Vec<_>>())
@@ -43,15 +43,16 @@ async fn count<'a>(connection: &mut PgConnection, mut parts: Parts<'a>) -> Resul
         .bind(parts.values().map(|part| times(part).into_iter().max()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
+    let parts: Vec<Part<'a>> = parts.into_values().collect();
     let mut numbered = Vec::new();
     for row in &rows {
         let fields = Fields::new(row, "a device");
-        let key = DeviceKey { tenant_id: fields.text("tenant_id")?, device_id: fields.text("device_id")? };
         let last: i64 = fields.get("reading_count")?;
-        let part = parts.remove(&key).unwrap_or_default();
+        // PostgreSQL counts from 1.
+        let part = fields.number::<usize>("place")?.checked_sub(1).and_then(|place| parts.get(place)).map_or(&[][..], Vec::as_slice);
         // The last of the part has the last number.
         let first = last - i64::try_from(part.len()).unwrap_or(i64::MAX) + 1;
-        numbered.extend((first..=last).zip(part));
+        numbered.extend((first..=last).zip(part.iter().copied()));
     }
     Ok(numbered)
 }

@@ -27,7 +27,9 @@ WITH made AS (
     RETURNING tenant_id, device_id)
 INSERT INTO device_state (tenant_id, device_id) SELECT tenant_id, device_id FROM made";
 
-const SELECT: &str = "SELECT d.*, s.status, s.last_seen FROM devices d
+const SELECT: &str =
+    "SELECT d.tenant_id, d.device_id, d.site_id, d.device_type, d.group_ids, d.lifecycle, d.created_at, s.status, s.last_seen
+    FROM devices d
     JOIN device_state s ON s.tenant_id = d.tenant_id AND s.device_id = d.device_id WHERE d.tenant_id = ";
 
 pub(super) async fn insert(store: &PostgresStore, tenant_id: &TenantId, devices: &[(DeviceSpec, TokenHash)], now: Timestamp) -> Result<()> {

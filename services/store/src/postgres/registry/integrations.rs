@@ -9,8 +9,10 @@ use crate::Result;
 use crate::postgres::PostgresStore;
 use crate::postgres::rows::{Fields, to_json};
 
-pub(super) const FIND: &str = "SELECT * FROM integrations WHERE tenant_id = $1 AND integration_id = $2";
-pub(super) const PAGE: &str = "SELECT * FROM integrations WHERE tenant_id = $1 AND integration_id > $2 ORDER BY integration_id LIMIT $3";
+pub(super) const FIND: &str = "SELECT tenant_id, integration_id, name, enabled, destination, created_at
+    FROM integrations WHERE tenant_id = $1 AND integration_id = $2";
+pub(super) const PAGE: &str = "SELECT tenant_id, integration_id, name, enabled, destination, created_at
+    FROM integrations WHERE tenant_id = $1 AND integration_id > $2 ORDER BY integration_id LIMIT $3";
 
 pub(super) async fn insert(store: &PostgresStore, integration: &Integration) -> Result<()> {
     let query = sqlx::query(

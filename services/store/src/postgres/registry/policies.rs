@@ -8,7 +8,8 @@ use crate::Result;
 use crate::postgres::PostgresStore;
 use crate::postgres::rows::{Fields, to_json};
 
-pub(super) const PAGE: &str = "SELECT * FROM policies WHERE tenant_id = $1 AND policy_id > $2 ORDER BY policy_id LIMIT $3";
+pub(super) const PAGE: &str = "SELECT tenant_id, policy_id, spec, created_at
+    FROM policies WHERE tenant_id = $1 AND policy_id > $2 ORDER BY policy_id LIMIT $3";
 pub(super) const DELETE: &str = "DELETE FROM policies WHERE tenant_id = $1 AND policy_id = $2";
 
 pub(super) async fn insert(store: &PostgresStore, policy: &Policy) -> Result<()> {

@@ -8,8 +8,9 @@ use crate::Result;
 use crate::postgres::PostgresStore;
 use crate::postgres::rows::{Fields, to_json};
 
-pub(super) const FIND: &str = "SELECT * FROM routes WHERE tenant_id = $1 AND route_id = $2";
-pub(super) const PAGE: &str = "SELECT * FROM routes WHERE tenant_id = $1 AND route_id > $2 ORDER BY route_id LIMIT $3";
+pub(super) const FIND: &str = "SELECT tenant_id, route_id, spec, created_at FROM routes WHERE tenant_id = $1 AND route_id = $2";
+pub(super) const PAGE: &str = "SELECT tenant_id, route_id, spec, created_at
+    FROM routes WHERE tenant_id = $1 AND route_id > $2 ORDER BY route_id LIMIT $3";
 pub(super) const DELETE: &str = "DELETE FROM routes WHERE tenant_id = $1 AND route_id = $2";
 
 pub(super) async fn insert(store: &PostgresStore, route: &Route) -> Result<()> {

@@ -12,8 +12,10 @@ use crate::postgres::PostgresStore;
 use crate::postgres::rows::{Fields, to_json};
 use crate::{Error, Result, Topic};
 
-pub(super) const FIND: &str = "SELECT * FROM rules WHERE tenant_id = $1 AND rule_id = $2";
-pub(super) const PAGE: &str = "SELECT * FROM rules WHERE tenant_id = $1 AND rule_id > $2 ORDER BY rule_id LIMIT $3";
+pub(super) const FIND: &str = "SELECT tenant_id, rule_id, spec, created_at, updated_at, error
+    FROM rules WHERE tenant_id = $1 AND rule_id = $2";
+pub(super) const PAGE: &str = "SELECT tenant_id, rule_id, spec, created_at, updated_at, error
+    FROM rules WHERE tenant_id = $1 AND rule_id > $2 ORDER BY rule_id LIMIT $3";
 
 pub(super) async fn insert(store: &PostgresStore, rule: &Rule) -> Result<()> {
     let mut transaction = store.begin(&rule.tenant_id).await?;

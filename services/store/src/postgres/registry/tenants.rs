@@ -20,14 +20,15 @@ pub(super) async fn insert(store: &PostgresStore, tenant: &Tenant) -> Result<()>
 }
 
 pub(super) async fn find(store: &PostgresStore, tenant_id: &TenantId) -> Result<Option<Tenant>> {
-    let row = store.row(tenant_id, sqlx::query("SELECT * FROM tenants WHERE tenant_id = $1").bind(tenant_id.as_str())).await?;
+    let query = sqlx::query("SELECT tenant_id, name, created_at FROM tenants WHERE tenant_id = $1").bind(tenant_id.as_str());
+    let row = store.row(tenant_id, query).await?;
     row.as_ref().map(tenant).transpose()
 }
 
 /// Customers only: Pulse's own tenant is there from the start and nobody made it.
 pub(super) async fn page(store: &PostgresStore, page: &PageRequest) -> Result<Page<Tenant>> {
     let after: String = paging::after(List::Tenants, page)?.unwrap_or_default();
-    let query = sqlx::query("SELECT * FROM list_tenants($1, $2)").bind(after).bind(paging::rows_wanted(page));
+    let query = sqlx::query("SELECT tenant_id, name, created_at FROM list_tenants($1, $2)").bind(after).bind(paging::rows_wanted(page));
     let rows = store.rows(Scope::AllTenants, query).await?;
     let items = rows.iter().map(tenant).collect::<Result<_>>()?;
     Ok(paging::page(List::Tenants, page, items, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))

@@ -10,8 +10,8 @@ use crate::postgres::rows::Fields;
 use crate::postgres::transaction::Scope;
 
 /// The operators' tokens have no tenant, which the index knows as `*`.
-pub(super) const PAGE: &str =
-    "SELECT * FROM api_tokens WHERE coalesce(tenant_id, '*') = coalesce($1, '*') AND token_id > $2 ORDER BY token_id LIMIT $3";
+pub(super) const PAGE: &str = "SELECT token_id, tenant_id, role, name, created_at
+    FROM api_tokens WHERE coalesce(tenant_id, '*') = coalesce($1, '*') AND token_id > $2 ORDER BY token_id LIMIT $3";
 pub(super) const DELETE: &str = "DELETE FROM api_tokens WHERE coalesce(tenant_id, '*') = coalesce($1, '*') AND token_id = $2";
 
 pub(super) async fn insert(store: &PostgresStore, token: &ApiToken, hash: &TokenHash) -> Result<()> {
@@ -28,7 +28,8 @@ pub(super) async fn insert(store: &PostgresStore, token: &ApiToken, hash: &Token
 }
 
 pub(super) async fn find(store: &PostgresStore, hash: &TokenHash) -> Result<Option<ApiToken>> {
-    let row = store.row(Scope::AllTenants, sqlx::query("SELECT * FROM find_token($1)").bind(&hash.0[..])).await?;
+    let query = sqlx::query("SELECT token_id, tenant_id, role, name, created_at FROM find_token($1)").bind(&hash.0[..]);
+    let row = store.row(Scope::AllTenants, query).await?;
     row.as_ref().map(token).transpose()
 }
 

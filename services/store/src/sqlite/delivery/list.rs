@@ -14,16 +14,24 @@ use crate::{JobFilter, Page, PageRequest, Result};
 
 /// The job with this id, within a transaction or without.
 pub(super) async fn find(connection: &mut SqliteConnection, tenant_id: &TenantId, job_id: JobId) -> Result<Option<Job>> {
-    let rows = sqlx::query("SELECT * FROM jobs WHERE tenant_id = ?1 AND job_id = ?2")
-        .bind(tenant_id.as_str())
-        .bind(blob(&job_id.0))
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+            finished_at, origin_at, payload, trace, attempt_trace, last_error
+        FROM jobs WHERE tenant_id = ?1 AND job_id = ?2",
+    )
+    .bind(tenant_id.as_str())
+    .bind(blob(&job_id.0))
+    .fetch_all(connection)
+    .await?;
     rows.first().map(job).transpose()
 }
 
 pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
-    let mut query = QueryBuilder::new("SELECT * FROM jobs WHERE tenant_id = ");
+    let mut query = QueryBuilder::new(
+        "SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+            finished_at, origin_at, payload, trace, attempt_trace, last_error
+        FROM jobs WHERE tenant_id = ",
+    );
     query.push_bind(tenant_id.as_str().to_owned());
     // Also at the start of the list: without a bound, SQLite would rather walk by all jobs than use an index that is made for this.
     let before = paging::after::<Uuid>(List::Jobs, page)?.unwrap_or(Uuid::max());
@@ -45,11 +53,14 @@ pub(super) async fn page(store: &SqliteStore, tenant_id: &TenantId, filter: &Job
 }
 
 pub(super) async fn attempts(store: &SqliteStore, tenant_id: &TenantId, job_id: JobId) -> Result<Vec<Attempt>> {
-    let rows = sqlx::query("SELECT * FROM attempts WHERE tenant_id = ?1 AND job_id = ?2 ORDER BY started_at, attempt")
-        .bind(tenant_id.as_str())
-        .bind(blob(&job_id.0))
-        .fetch_all(&mut *store.reader().await?)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT job_id, attempt, started_at, finished_at, error, http_status, detail
+        FROM attempts WHERE tenant_id = ?1 AND job_id = ?2 ORDER BY started_at, attempt",
+    )
+    .bind(tenant_id.as_str())
+    .bind(blob(&job_id.0))
+    .fetch_all(&mut *store.reader().await?)
+    .await?;
     rows.iter().map(attempt).collect()
 }
 

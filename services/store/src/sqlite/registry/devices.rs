@@ -26,7 +26,9 @@ INSERT INTO devices (tenant_id, device_id, site_id, device_type, group_ids, life
 SELECT ?1, d.value ->> 0, d.value ->> 1, d.value ->> 2, d.value -> 3, d.value ->> 4, unhex(d.value ->> 5), ?3 FROM jsonb_each(?2) d;
 INSERT INTO device_state (tenant_id, device_id) SELECT ?1, value ->> 0 FROM jsonb_each(?2)";
 
-const SELECT: &str = "SELECT d.*, s.status, s.last_seen FROM devices d
+const SELECT: &str =
+    "SELECT d.tenant_id, d.device_id, d.site_id, d.device_type, d.group_ids, d.lifecycle, d.created_at, s.status, s.last_seen
+    FROM devices d
     CROSS JOIN device_state s ON s.tenant_id = d.tenant_id AND s.device_id = d.device_id WHERE d.tenant_id = ";
 
 pub(super) async fn insert(store: &SqliteStore, tenant_id: &TenantId, devices: &[(DeviceSpec, TokenHash)], now: Timestamp) -> Result<()> {

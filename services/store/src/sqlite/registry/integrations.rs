@@ -9,8 +9,10 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::rows::{Fields, blob, micros, to_json};
 use crate::{Error, Result};
 
-pub(super) const FIND: &str = "SELECT * FROM integrations WHERE tenant_id = ?1 AND integration_id = ?2";
-pub(super) const PAGE: &str = "SELECT * FROM integrations WHERE tenant_id = ?1 AND integration_id > ?2 ORDER BY integration_id LIMIT ?3";
+pub(super) const FIND: &str = "SELECT tenant_id, integration_id, name, enabled, destination, created_at
+    FROM integrations WHERE tenant_id = ?1 AND integration_id = ?2";
+pub(super) const PAGE: &str = "SELECT tenant_id, integration_id, name, enabled, destination, created_at
+    FROM integrations WHERE tenant_id = ?1 AND integration_id > ?2 ORDER BY integration_id LIMIT ?3";
 
 pub(super) async fn insert(store: &SqliteStore, integration: &Integration) -> Result<()> {
     let mut writer = store.writer().await?;

@@ -8,7 +8,8 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::rows::{Fields, blob, micros, to_json};
 use crate::{Error, Result};
 
-pub(super) const PAGE: &str = "SELECT * FROM policies WHERE tenant_id = ?1 AND policy_id > ?2 ORDER BY policy_id LIMIT ?3";
+pub(super) const PAGE: &str = "SELECT tenant_id, policy_id, spec, created_at
+    FROM policies WHERE tenant_id = ?1 AND policy_id > ?2 ORDER BY policy_id LIMIT ?3";
 pub(super) const DELETE: &str = "DELETE FROM policies WHERE tenant_id = ?1 AND policy_id = ?2";
 
 pub(super) async fn insert(store: &SqliteStore, policy: &Policy) -> Result<()> {

@@ -22,7 +22,7 @@ pub(super) async fn insert(store: &SqliteStore, tenant: &Tenant) -> Result<()> {
 }
 
 pub(super) async fn find(store: &SqliteStore, tenant_id: &TenantId) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT * FROM tenants WHERE tenant_id = ?1")
+    let row = sqlx::query("SELECT tenant_id, name, created_at FROM tenants WHERE tenant_id = ?1")
         .bind(tenant_id.as_str())
         .fetch_optional(&mut *store.reader().await?)
         .await?;
@@ -32,12 +32,15 @@ pub(super) async fn find(store: &SqliteStore, tenant_id: &TenantId) -> Result<Op
 /// Customers only: Pulse's own tenant is there from the start and nobody made it.
 pub(super) async fn page(store: &SqliteStore, page: &PageRequest) -> Result<Page<Tenant>> {
     let after: String = paging::after(List::Tenants, page)?.unwrap_or_default();
-    let rows = sqlx::query("SELECT * FROM tenants WHERE tenant_id > ?1 AND tenant_id <> ?2 ORDER BY tenant_id LIMIT ?3")
-        .bind(after)
-        .bind(SYSTEM_TENANT)
-        .bind(paging::rows_wanted(page))
-        .fetch_all(&mut *store.reader().await?)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT tenant_id, name, created_at
+        FROM tenants WHERE tenant_id > ?1 AND tenant_id <> ?2 ORDER BY tenant_id LIMIT ?3",
+    )
+    .bind(after)
+    .bind(SYSTEM_TENANT)
+    .bind(paging::rows_wanted(page))
+    .fetch_all(&mut *store.reader().await?)
+    .await?;
     let items = rows.iter().map(tenant).collect::<Result<_>>()?;
     Ok(paging::page(List::Tenants, page, items, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))
 }

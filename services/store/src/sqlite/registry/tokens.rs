@@ -8,7 +8,8 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::rows::{Fields, blob, micros};
 use crate::{Error, Result};
 
-pub(super) const PAGE: &str = "SELECT * FROM api_tokens WHERE tenant_id IS ?1 AND token_id > ?2 ORDER BY token_id LIMIT ?3";
+pub(super) const PAGE: &str = "SELECT token_id, tenant_id, role, name, created_at
+    FROM api_tokens WHERE tenant_id IS ?1 AND token_id > ?2 ORDER BY token_id LIMIT ?3";
 pub(super) const DELETE: &str = "DELETE FROM api_tokens WHERE tenant_id IS ?1 AND token_id = ?2";
 
 pub(super) async fn insert(store: &SqliteStore, token: &ApiToken, hash: &TokenHash) -> Result<()> {
@@ -27,8 +28,13 @@ pub(super) async fn insert(store: &SqliteStore, token: &ApiToken, hash: &TokenHa
 }
 
 pub(super) async fn find(store: &SqliteStore, hash: &TokenHash) -> Result<Option<ApiToken>> {
-    let row =
-        sqlx::query("SELECT * FROM api_tokens WHERE token_hash = ?1").bind(&hash.0[..]).fetch_optional(&mut *store.reader().await?).await?;
+    let row = sqlx::query(
+        "SELECT token_id, tenant_id, role, name, created_at
+        FROM api_tokens WHERE token_hash = ?1",
+    )
+    .bind(&hash.0[..])
+    .fetch_optional(&mut *store.reader().await?)
+    .await?;
     row.as_ref().map(token).transpose()
 }
 

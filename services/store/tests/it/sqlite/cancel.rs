@@ -65,7 +65,7 @@ async fn an_append_is_whole_or_not_at_all() {
     let (of_d1, of_d2) = (seqs("d1").await, seqs("d2").await);
     assert_eq!(of_d1, of_d2.iter().flat_map(|seq| [*seq, *seq]).collect::<Vec<_>>());
     assert!(acknowledged.iter().all(|batch| of_d2.contains(batch)));
-    assert_consistent(db.sqlite.path()).await;
+    assert_consistent(db.file().path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,9 +98,9 @@ async fn a_judgement_is_whole_or_not_at_all() {
         drop(dropped_after(polls, db.commit_evaluation(batch.lease, &outcomes, at(now))).await);
     }
     assert_free(&db, &t).await;
-    assert_consistent(db.sqlite.path()).await;
+    assert_consistent(db.file().path()).await;
     // The two devices are judged together: either both have an alert from a commit or neither.
-    let mut connection = raw(db.sqlite.path()).await;
+    let mut connection = raw(db.file().path()).await;
     let uneven = "SELECT count(*) FROM (SELECT 1 FROM alerts GROUP BY created_at HAVING count(*) <> 2)";
     assert_eq!(number(&mut connection, uneven).await, 0);
     assert!(number(&mut connection, "SELECT count(*) FROM alerts").await > 0);
@@ -128,9 +128,9 @@ async fn people_and_dispatchers_may_be_cut_off_too() {
         db.close_alert(&t, opened.alert_id, at(now), &Cause::default()).await.unwrap();
     }
     assert_free(&db, &t).await;
-    assert_consistent(db.sqlite.path()).await;
+    assert_consistent(db.file().path()).await;
     // Every event that is off the queue has its job.
-    let mut connection = raw(db.sqlite.path()).await;
+    let mut connection = raw(db.file().path()).await;
     let jobless = "SELECT count(*) FROM alert_events e WHERE dispatched_at IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.tenant_id = e.tenant_id AND j.event_id = e.event_id)";
     assert_eq!(number(&mut connection, jobless).await, 0);

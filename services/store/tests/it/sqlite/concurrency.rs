@@ -77,9 +77,9 @@ async fn fleet(db: &Db) -> Vec<DeviceKey> {
 async fn every_reading_is_judged_once_and_in_order_while_others_write() {
     let db = Db::sqlite().await;
     let keys = fleet(&db).await;
-    let judge = Arc::new(db.sqlite.pool(PoolSettings::default()).await.unwrap());
+    let judge = Arc::new(db.file().pool(PoolSettings::default()).await.unwrap());
     run(db.shared(), judge, keys).await;
-    assert_consistent(db.sqlite.path()).await;
+    assert_consistent(db.file().path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,8 +87,8 @@ async fn processes_share_a_file_as_services_share_a_process() {
     let db = Db::sqlite().await;
     let keys = fleet(&db).await;
     // A handle of its own has a gate of its own, as another process would: SQLite's lock is what is left between them.
-    let elsewhere = Sqlite::open(db.sqlite.path()).await.unwrap();
+    let elsewhere = Sqlite::open(db.file().path()).await.unwrap();
     let judge = Arc::new(elsewhere.pool(PoolSettings::default()).await.unwrap());
     run(db.shared(), judge, keys).await;
-    assert_consistent(db.sqlite.path()).await;
+    assert_consistent(db.file().path()).await;
 }

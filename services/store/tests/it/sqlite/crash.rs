@@ -146,7 +146,7 @@ fn run_and_kill(path: &Path, batches: usize) -> BTreeSet<i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kill_9_and_the_work_goes_on() {
     let db = Db::sqlite().await;
-    let path = db.sqlite.path().to_owned();
+    let path = db.file().path().to_owned();
     db.with_devices(&t1(), &["d0", "d1", "d2"]).await;
     let route = db.with_route(&t1()).await;
     db.close().await;

@@ -20,7 +20,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 #[tokio::test]
 async fn the_pool_says_what_sqlx_says() {
     let db = Db::sqlite().await;
-    let store = db.sqlite.pool(PoolSettings { max_connections: 3, ..PoolSettings::default() }).await.unwrap();
+    let store = db.file().pool(PoolSettings { max_connections: 3, ..PoolSettings::default() }).await.unwrap();
     store.ping().await.unwrap();
     eventually("one connection to write and one to read, idle", async || store.pool() == PoolStatus { size: 2, idle: 2, max: 3 }).await;
 }
@@ -40,7 +40,7 @@ async fn a_closed_store_is_unavailable() {
 #[tokio::test]
 async fn closing_one_services_pool_leaves_the_others() {
     let db = Db::sqlite().await;
-    let other = db.sqlite.pool(PoolSettings::default()).await.unwrap();
+    let other = db.file().pool(PoolSettings::default()).await.unwrap();
     db.close().await;
     other.ping().await.unwrap();
     let tenant = pulse_domain::device::Tenant { tenant_id: tenant("t1"), name: "T".into(), created_at: at(0) };
@@ -50,7 +50,7 @@ async fn closing_one_services_pool_leaves_the_others() {
 #[tokio::test]
 async fn wake_ups_reach_every_pool_of_the_file() {
     let db = Db::sqlite().await;
-    let other = db.sqlite.pool(PoolSettings::default()).await.unwrap();
+    let other = db.file().pool(PoolSettings::default()).await.unwrap();
     let t = tenant("t1");
     db.with_devices(&t, &["d1"]).await;
     let mut wake = other.wake(Topic::Readings);
@@ -66,7 +66,7 @@ async fn what_does_not_read_as_it_should_is_corrupt_and_named() {
     db.with_devices(&t, &["d1"]).await;
     let rule = rule(&t);
     db.insert_rule(&rule).await.unwrap();
-    let mut connection = raw(db.sqlite.path()).await;
+    let mut connection = raw(db.file().path()).await;
     sqlx::query("UPDATE devices SET lifecycle = 'LOST'; UPDATE rules SET spec = '{}'").execute(&mut connection).await.unwrap();
     let device = db.device(&key(&t, "d1")).await.unwrap_err();
     assert!(matches!(device, Error::Corrupt { what: "a device", .. }), "{device:?}");
@@ -78,7 +78,7 @@ async fn what_does_not_read_as_it_should_is_corrupt_and_named() {
 #[tokio::test]
 async fn a_writer_in_another_process_is_waited_for() {
     let db = Db::sqlite().await;
-    let mut other = raw(db.sqlite.path()).await;
+    let mut other = raw(db.file().path()).await;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let store = db.shared();
     let waiting = tokio::spawn(async move {
