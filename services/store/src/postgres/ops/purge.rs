@@ -56,7 +56,7 @@ WITH gone AS (
         SELECT r.ctid FROM readings_other r
         JOIN device_state s ON s.tenant_id = r.tenant_id AND s.device_id = r.device_id
         WHERE r.received_at < $1 AND r.reading_id <= s.evaluated_through
-        LIMIT $2 FOR UPDATE OF r SKIP LOCKED))
+        LIMIT $2))
     RETURNING 1)
 SELECT count(*) AS rows FROM gone";
 
