@@ -120,6 +120,13 @@ pub(crate) struct PoolArguments {
     pub(crate) acquire_timeout: Duration,
 }
 
+impl Default for PoolArguments {
+    fn default() -> Self {
+        let PoolSettings { max_connections, acquire_timeout } = PoolSettings::default();
+        Self { max: max_connections, acquire_timeout }
+    }
+}
+
 fn parse_acquire_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
     let fits = (Duration::from_millis(100)..=Duration::from_secs(30)).contains(&timeout);
