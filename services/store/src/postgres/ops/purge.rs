@@ -49,14 +49,15 @@ WITH gone AS (
     RETURNING 1)
 SELECT count(*) AS rows FROM gone";
 
-/// Readings outside the days that have a partition.
+/// Readings outside the days that have a partition. They are not locked first, as the others are: that takes the right to change them, which
+/// nobody has.
 const OTHER_READINGS: &str = "
 WITH gone AS (
     DELETE FROM readings_other WHERE ctid = ANY(ARRAY(
         SELECT r.ctid FROM readings_other r
         JOIN device_state s ON s.tenant_id = r.tenant_id AND s.device_id = r.device_id
         WHERE r.received_at < $1 AND r.reading_id <= s.evaluated_through
-        LIMIT $2 FOR UPDATE OF r SKIP LOCKED))
+        LIMIT $2))
     RETURNING 1)
 SELECT count(*) AS rows FROM gone";
 
