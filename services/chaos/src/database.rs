@@ -32,6 +32,15 @@ pub enum Product {
     Postgres,
 }
 
+/// What a server is to be like, where the database is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Server {
+    /// Connections that it lets in; as it comes where it is not said.
+    pub connections_max: Option<u32>,
+    /// Services reach it through a network that can be cut.
+    pub through_network: bool,
+}
+
 /// A database that was set up by a first start.
 #[derive(Debug)]
 pub struct Database {
@@ -44,15 +53,15 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new one; a file lies in this folder. With `through_network`, services reach the server through a network that can be cut.
-    pub async fn create(product: Product, program: &Path, folder: &Path, through_network: bool) -> Result<Self> {
+    /// A new one; a file lies in this folder.
+    pub async fn create(product: Product, program: &Path, folder: &Path, server: Server) -> Result<Self> {
         match product {
             Product::Sqlite => {
                 let token = first_start(program, &["--data".to_owned(), folder.display().to_string()], folder).await?;
                 Ok(Self { url: format!("sqlite:{}", folder.join("pulse.db").display()), token, postgres: None })
             }
             Product::Postgres => {
-                let postgres = Postgres::start(through_network).await;
+                let postgres = Postgres::start(server).await;
                 let url = postgres.url();
                 let token = first_start(program, &["--database".to_owned(), url.clone()], folder).await?;
                 Ok(Self { url, token, postgres: Some(postgres) })

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::api::Api;
-use crate::database::{Database, Product};
+use crate::database::{Database, Product, Server};
 use crate::load::{Load, LoadPlan, Tracks};
 use crate::queue::Queue;
 use crate::registry::{TENANT, register};
@@ -24,6 +24,8 @@ use crate::wait::until;
 
 /// How long the load may take to make the progress that was asked for.
 const PROGRESS_MAX: Duration = Duration::from_secs(120);
+/// Between two accounts of which the first was not right yet.
+const BETWEEN_ACCOUNTS: Duration = Duration::from_millis(200);
 
 /// What a scenario is run with.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// Where a database that is a file lies; a folder of its own where none is given.
     pub folder: Option<PathBuf>,
+    /// Connections that a database that is a server lets in; as it comes where it is not said.
+    pub connections_max: Option<u32>,
     /// Services reach a database that is a server through a network that can be cut.
     pub through_network: bool,
 }
@@ -61,7 +65,7 @@ impl Setup {
 /// A system with load on it.
 #[derive(Debug)]
 pub struct World {
-    folder: TempDir,
+    _folder: TempDir,
     pub database: Database,
     pub system: System,
     pub sink: Sink,
@@ -84,7 +88,8 @@ impl World {
     pub async fn start(bench: &Bench, setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let lies_in = setup.folder.as_deref().unwrap_or(folder.path());
-        let database = Database::create(bench.product, &bench.program, lies_in, setup.through_network).await?;
+        let server = Server { connections_max: setup.connections_max, through_network: setup.through_network };
+        let database = Database::create(bench.product, &bench.program, lies_in, server).await?;
         let plan = Plan {
             program: bench.program.clone(),
             database: database.url.clone(),
@@ -98,14 +103,9 @@ impl World {
         let gateways = register(&api, &sink, &bench.scale).await?;
         let load = Load::start(&LoadPlan { tenant: TENANT.to_owned(), urls, gateways, interval: bench.scale.interval })?;
         let load = Reporting::Still(load);
-        let mut world = Self { folder, database, system, sink, api, load, scale: bench.scale.clone(), notes: BTreeMap::new() };
+        let mut world = Self { _folder: folder, database, system, sink, api, load, scale: bench.scale.clone(), notes: BTreeMap::new() };
         world.steady().await?;
         Ok(world)
-    }
-
-    /// A folder that ends with the world.
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
     }
 
     /// Waits until another [`Scale::steady`] readings are acknowledged and another message is delivered. How long the first reading took is
@@ -192,32 +192,37 @@ impl World {
         .await
     }
 
+    /// The account as it stands, once the load has ended.
+    pub async fn account(&self) -> Result<Account> {
+        let Reporting::NoMore(tracks) = &self.load else { bail!("the devices report still") };
+        let account = Account::of(&self.api, TENANT, tracks, &self.sink).await?;
+        Ok(Account { notes: self.notes.clone(), ..account })
+    }
+
     /// Ends the load, waits until nothing waits any more, and draws up the account, which must be right. Every process must end well.
     pub async fn finish(mut self) -> Result<Account> {
         self.quiet().await?;
-        let Self { folder: _folder, database: _database, mut system, sink, api, load, scale, notes } = self;
-        let Reporting::NoMore(tracks) = load else { bail!("the devices report still") };
         let started = Instant::now();
         let account = loop {
-            let within = scale.settle.saturating_sub(started.elapsed());
+            let within = self.scale.settle.saturating_sub(started.elapsed());
             for queue in Queue::EVERY {
-                queue.empty(&system, within).await?;
+                queue.empty(&self.system, within).await?;
             }
-            let account = Account::of(&api, TENANT, &tracks, &sink).await?;
-            let account = Account { notes: notes.clone(), ..account };
+            let account = self.account().await?;
             let wrongs = account.wrongs();
             if wrongs.is_empty() {
                 break account;
             }
             // Queues are counted now and then: what was between two of them at the count shows in the account.
-            if started.elapsed() > scale.settle {
-                bail!("the account is wrong after {:?}: {}\n{account}\n{}", scale.settle, wrongs.join("; "), system.tell());
+            if started.elapsed() > self.scale.settle {
+                let told = self.system.tell();
+                bail!("the account is wrong after {:?}: {}\n{account}\n{told}", self.scale.settle, wrongs.join("; "));
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(BETWEEN_ACCOUNTS).await;
         };
-        system.check()?;
-        system.terminate().await?;
-        sink.stop().await;
+        self.system.check()?;
+        self.system.terminate().await?;
+        self.sink.stop().await;
         Ok(account)
     }
 }

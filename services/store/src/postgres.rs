@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod transaction;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +34,17 @@ pub(crate) use error::trouble;
 pub use schema::{Migrated, SchemaError, UrlError};
 
 /// A database on a server, as one process knows it: what its pools share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Postgres {
     options: PgConnectOptions,
     hints: Hints,
+}
+
+/// Without the options, which hold the password.
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Postgres").field(&self.place()).finish()
+    }
 }
 
 impl Postgres {

@@ -9,8 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 
-/// Connections that the server lets in: few enough to be used up by a test.
-const CONNECTIONS_MAX: u32 = 100;
+use super::Server;
+
 /// How often all connections are taken away until the services have none: they open theirs again meanwhile.
 const ROUNDS_MAX: u32 = 50;
 
@@ -25,10 +25,15 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts it with an empty database.
-    pub(super) async fn start(through_network: bool) -> Self {
-        let cluster = Cluster::start(Settings::default().set("max_connections", CONNECTIONS_MAX.to_string())).await;
+    pub(super) async fn start(server: Server) -> Self {
+        let settings = Settings::default();
+        let settings = match server.connections_max {
+            Some(connections) => settings.set("max_connections", connections.to_string()),
+            None => settings,
+        };
+        let cluster = Cluster::start(settings).await;
         let database = cluster.database().await;
-        let network = if through_network { Some(Proxy::start(cluster.port()).await) } else { None };
+        let network = if server.through_network { Some(Proxy::start(cluster.port()).await) } else { None };
         Self { database, network, cluster }
     }
 

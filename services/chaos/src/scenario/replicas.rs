@@ -20,6 +20,9 @@ const SMALL_CLAIMS: [(&str, &str); 3] =
 /// How much load piles up before it is worked off, in units of [`crate::scale::Scale::steady`].
 const PILE: u64 = 4;
 
+/// Each reading holds two metrics, and each metric has one rule.
+const RULES: f64 = 2.0;
+
 /// So many of each service.
 pub fn of_each(number: usize) -> BTreeMap<Service, usize> {
     Service::ALL.into_iter().map(|service| (service, number)).collect()
@@ -35,7 +38,7 @@ pub struct Shared {
     /// What each evaluator did, in rules held against readings.
     pub evaluated: Vec<f64>,
     /// Jobs that waited, and how long delivering them took.
-    pub jobs: u64,
+    pub jobs: usize,
     pub delivered_in_s: f64,
     /// What each worker delivered.
     pub delivered: Vec<f64>,
@@ -45,49 +48,77 @@ pub struct Shared {
 ///
 /// A user sees: more of them work it off sooner, where there are processors for them. What must hold: each did a part; the account.
 pub async fn share(bench: &Bench, replicas: usize) -> Result<Account> {
-    let mut setup =
-        Setup { replicas: BTreeMap::from([(Service::Evaluator, replicas), (Service::DeliveryWorker, replicas)]), ..Setup::default() };
-    for (name, value) in SMALL_CLAIMS {
-        setup = setup.with(name, value);
-    }
-    let mut world = World::start(bench, setup).await?;
-    for service in [Service::Evaluator, Service::DeliveryWorker] {
-        for instance in world.system.of(service) {
-            instance.terminate().await?;
-        }
-    }
-    let before = world.acknowledged();
-    until(world.scale.settle, "readings pile up", async || {
-        let piled = world.acknowledged() - before;
-        if piled >= world.scale.steady * PILE { Ok(()) } else { Err(format!("{piled} readings")) }
+    let (mut world, readings) = pile(bench, replicas).await?;
+    let judgements = f64::from(u32::try_from(readings)?) * RULES;
+    let evaluated_in_s = work_off(&mut world, Service::Evaluator, async |world| {
+        let evaluated: f64 = evaluated(world).await.map_err(|error| format!("{error:#}"))?.iter().sum();
+        if evaluated >= judgements { Ok(()) } else { Err(format!("{evaluated} of {judgements} judgements")) }
     })
     .await?;
-    world.quiet().await?;
-    let readings = world.acknowledged() - before;
-    let evaluated_in_s = work_off(&mut world, Queue::Devices).await?;
-    let evaluated = done(&world, Service::Evaluator, "pulse_evaluator_rules_evaluated_total", &[]).await?;
-    Queue::Alerts.empty(&world.system, world.scale.settle).await?;
+    let evaluated = evaluated(&world).await?;
+    let jobs = dispatched(&mut world).await?;
     let taken = world.sink.stats().delivered;
-    let delivered_in_s = work_off(&mut world, Queue::Jobs).await?;
+    let delivered_in_s = work_off(&mut world, Service::DeliveryWorker, async |world| {
+        let delivered = world.sink.stats().delivered - taken;
+        if delivered >= jobs as u64 { Ok(()) } else { Err(format!("{delivered} of {jobs} messages")) }
+    })
+    .await?;
     let labels = ["operation=\"delivery_attempt\"", "outcome=\"success\""];
     let delivered = done(&world, Service::DeliveryWorker, "pulse_processing_total", &labels).await?;
-    let jobs = world.sink.stats().delivered - taken;
     let shared = Shared { replicas, readings, evaluated_in_s, evaluated, jobs, delivered_in_s, delivered };
     ensure!(shared.evaluated.iter().chain(&shared.delivered).all(|part| *part > 0.0), "the work was not shared: {shared:?}");
     world.note("shared", serde_json::to_value(shared)?);
     world.finish().await
 }
 
-/// Starts a queue's workers; how long they take until it is empty. The start itself is part of it, as every worker has one.
-async fn work_off(world: &mut World, queue: Queue) -> Result<f64> {
+/// A world whose evaluators and delivery workers were stopped while readings came in, and how many wait.
+async fn pile(bench: &Bench, replicas: usize) -> Result<(World, u64)> {
+    let replicas = BTreeMap::from([(Service::Evaluator, replicas), (Service::DeliveryWorker, replicas)]);
+    let setup = Setup { replicas, ..Setup::default() };
+    let setup = SMALL_CLAIMS.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
+    let mut world = World::start(bench, setup).await?;
+    for service in [Service::Evaluator, Service::DeliveryWorker] {
+        for instance in world.system.of(service) {
+            instance.terminate().await?;
+        }
+    }
+    let (before, settle) = (world.acknowledged(), world.scale.settle);
+    world
+        .wait(settle, "readings pile up", async |world| {
+            let piled = world.acknowledged() - before;
+            if piled >= world.scale.steady * PILE { Ok(()) } else { Err(format!("{piled} readings")) }
+        })
+        .await?;
+    world.quiet().await?;
+    let readings = world.acknowledged() - before;
+    Ok((world, readings))
+}
+
+/// Waits until every event has its jobs; how many wait to be delivered.
+async fn dispatched(world: &mut World) -> Result<usize> {
+    let look = async |world: &World| {
+        let account = world.account().await.map_err(|error| format!("{error:#}"))?;
+        let is_dispatched = account.alerts.missing == 0 && account.jobs.missing == 0;
+        if is_dispatched { Ok(account.jobs.pending) } else { Err(account.to_string()) }
+    };
+    world.wait(world.scale.settle, "every event has its jobs", look).await
+}
+
+/// Starts a service's processes; how long they take from then on until it is done. The start is part of it, as each has one.
+async fn work_off(world: &mut World, service: Service, look: impl AsyncFnMut(&World) -> Result<(), String>) -> Result<f64> {
     let database = world.system.database.clone();
-    for instance in world.system.of(queue.service()) {
+    let started = Instant::now();
+    for instance in world.system.of(service) {
         instance.start(&database)?;
     }
-    world.system.ready().await?;
-    let started = Instant::now();
-    queue.empty(&world.system, world.scale.settle).await?;
+    let settle = world.scale.settle;
+    world.wait(settle, "the work is done", look).await?;
     Ok(started.elapsed().as_secs_f64())
+}
+
+/// What each evaluator did, in rules held against readings.
+async fn evaluated(world: &World) -> Result<Vec<f64>> {
+    done(world, Service::Evaluator, "pulse_evaluator_rules_evaluated_total", &[]).await
 }
 
 async fn done(world: &World, service: Service, name: &str, labels: &[&str]) -> Result<Vec<f64>> {

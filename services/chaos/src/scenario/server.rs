@@ -12,6 +12,10 @@ use crate::world::{Bench, Setup, World};
 
 /// Of how long a fault lasts: how long the server is away in one of the rounds.
 const AWAY: f64 = 0.25;
+/// What a slow network takes, each way.
+const FAR_AWAY: Duration = Duration::from_millis(20);
+/// Few connections, so that all are soon taken: two for each of five services, theirs for wake-ups, and room.
+const CONNECTIONS_MAX: u32 = 30;
 
 /// The server is killed with all its processes under load, and recovers.
 ///
@@ -43,7 +47,8 @@ pub async fn ends_all_connections(bench: &Bench) -> Result<Account> {
 ///
 /// What must hold: the account; small pools are enough for the load, before and after.
 pub async fn has_no_connection_left(bench: &Bench) -> Result<Account> {
-    let mut world = World::start(bench, Setup::default().with("PULSE_DATABASE_POOL_MAX", "2")).await?;
+    let setup = Setup { connections_max: Some(CONNECTIONS_MAX), ..Setup::default() };
+    let mut world = World::start(bench, setup.with("PULSE_DATABASE_POOL_MAX", "2")).await?;
     let taken = world.database.postgres()?.exhaust_connections().await?;
     tokio::time::sleep(bench.scale.hold).await;
     world.check()?;
@@ -96,8 +101,6 @@ pub async fn is_far_away(bench: &Bench) -> Result<Account> {
     let mut world = World::start(bench, Setup { through_network: true, ..Setup::default() }).await?;
     world.database.postgres()?.network()?.delay(FAR_AWAY).await;
     world.steady().await?;
+    world.database.postgres()?.network()?.heal().await;
     world.finish().await
 }
-
-/// Each way.
-const FAR_AWAY: Duration = Duration::from_millis(20);

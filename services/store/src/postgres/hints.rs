@@ -3,6 +3,7 @@
 //! A notice goes out after the commit and apart from it, many signals in one: notices inside transactions would make all commits of the
 //! database wait for each other. One that is lost with its process costs a poll's wait.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,12 +36,18 @@ fn name(topic: Topic) -> &'static str {
 #[derive(Debug, Clone)]
 pub(super) struct Hints(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     options: PgConnectOptions,
     board: Arc<Board>,
     /// The two tasks, from the first call that needs them on.
     tasks: OnceLock<[Task; 2]>,
+}
+
+/// Without the options, which hold the password.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("board", &self.board).finish_non_exhaustive()
+    }
 }
 
 /// A task that ends with its handle.

@@ -91,6 +91,8 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(failure) => failure.code().is_some_and(|code| code.starts_with("28") || code == "3D000"),
         sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => true,
+        // What rustls says of the server's certificate, as the handshake is part of the reading.
+        sqlx::Error::Io(failure) => failure.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
 }

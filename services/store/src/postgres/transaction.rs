@@ -83,7 +83,7 @@ impl PostgresStore {
         let statement = begin_statement(scope.into());
         let mut dead = 0;
         loop {
-            let connection: PoolConnection<Postgres> = self.acquires.observed(self.reach.acquire(&self.pool)).await?;
+            let connection: PoolConnection<Postgres> = self.acquires.observed(self.pool.acquire()).await?;
             let text = AssertSqlSafe(statement.clone()).into_sql_str();
             match sqlx::Transaction::begin(connection, Some(text)).await.map_err(Error::from) {
                 Ok(transaction) => return Ok(Transaction(transaction)),

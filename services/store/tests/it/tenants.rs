@@ -14,17 +14,17 @@ use crate::contract;
 use crate::fixture::*;
 
 /// A tenant that has one of everything.
-struct Estate {
-    tenant_id: TenantId,
+pub(crate) struct Estate {
+    pub(crate) tenant_id: TenantId,
     device: DeviceKey,
     rule: Rule,
-    alert: Alert,
-    route: Route,
+    pub(crate) alert: Alert,
+    pub(crate) route: Route,
     policy: Policy,
     token: ApiToken,
 }
 
-async fn estate(db: &Db, name: &str) -> Estate {
+pub(crate) async fn estate(db: &Db, name: &str) -> Estate {
     let tenant_id = tenant(name);
     db.with_devices(&tenant_id, &["d1"]).await;
     let rule = rule(&tenant_id);

@@ -164,7 +164,6 @@ const FORBIDDEN: &[&str] = &[
     "CREATE POLICY mine ON devices USING (true)",
     "CREATE OR REPLACE FUNCTION find_token(hash bytea) RETURNS SETOF api_tokens LANGUAGE sql AS 'SELECT * FROM api_tokens'",
     "CREATE ROLE mine",
-    "CREATE DATABASE mine",
     "CREATE EXTENSION dblink",
     "ALTER TABLE devices ADD COLUMN mine text",
     "ALTER TABLE devices DISABLE ROW LEVEL SECURITY",
