@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
-use pulse_runtime::{Chain, Clock, Deps, Shutdown};
+use pulse_runtime::{Chain, Clock, Deps, Outage, Shutdown};
 use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake};
 use pulse_telemetry::{Activity, Span, Telemetry};
 use tokio::sync::mpsc;
@@ -67,6 +67,8 @@ pub(crate) struct Lane {
     /// No claim before this instant, after one that failed.
     pause_until: Option<Instant>,
     backoff: Duration,
+    /// Of claims.
+    outage: Outage,
 }
 
 impl Lane {
@@ -93,6 +95,7 @@ impl Lane {
             look: true,
             pause_until: None,
             backoff: BACKOFF_MIN,
+            outage: Outage::default(),
         }
     }
 
@@ -149,6 +152,9 @@ impl Lane {
             Ok(Claimed { claim, result: Ok(brought) }) => {
                 self.activity.beat();
                 self.backoff = BACKOFF_MIN;
+                if let Some(lasted) = self.outage.ended() {
+                    tracing::info!(queue = self.deliverer.queue.as_str(), ?lasted, "jobs can be claimed again");
+                }
                 if let Some((batch, span)) = brought {
                     // A full claim: there may be more.
                     self.look |= batch.jobs.len() >= usize::try_from(claim.limit).unwrap_or(usize::MAX);
@@ -162,7 +168,9 @@ impl Lane {
 
     fn back_off(&mut self, error: &(dyn std::error::Error + 'static)) {
         let queue = self.deliverer.queue.as_str();
-        tracing::warn!(error = %Chain(error), queue, retry_in = ?self.backoff, "jobs could not be claimed");
+        if let Some(failures) = self.outage.failed() {
+            tracing::warn!(error = %Chain(error), queue, failures, retry_in = ?self.backoff, "jobs could not be claimed");
+        }
         self.look = true;
         self.pause_until = Some(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);

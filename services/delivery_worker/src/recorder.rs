@@ -8,7 +8,7 @@ use std::time::Duration;
 use pulse_domain::ids::TenantId;
 use pulse_domain::job::{JobState, Verdict};
 use pulse_domain::trace::TraceParent;
-use pulse_runtime::{Chain, Clock, Spans};
+use pulse_runtime::{Chain, Clock, Outage, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore};
 use tokio::sync::mpsc;
 
@@ -70,7 +70,7 @@ impl Recorder {
 
     /// Writes, waiting for the store as long as it takes. Fails only when trying again cannot help.
     async fn record(&self, batch: &[AttemptRecord]) -> pulse_store::Result<()> {
-        let mut backoff = BACKOFF_MIN;
+        let (mut backoff, mut outage) = (BACKOFF_MIN, Outage::default());
         loop {
             let writing = self.spans.query(RECORD, batch.len(), self.store.record_attempts(batch, self.clock.now()));
             match self.metrics.record_attempts.run(writing).await {
@@ -79,7 +79,9 @@ impl Recorder {
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(error = %Chain(&error), attempts = batch.len(), retry_in = ?backoff, "attempts could not be recorded");
+                    if let Some(failures) = outage.failed() {
+                        tracing::warn!(error = %Chain(&error), attempts = batch.len(), failures, retry_in = ?backoff, "attempts could not be recorded");
+                    }
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }

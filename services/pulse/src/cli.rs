@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 use pulse_runtime::logging::LogSettings;
 use pulse_runtime::{ServerSettings, parse_duration};
 
+use crate::database::{DatabaseUrl, PoolArguments};
 use crate::health::HealthSettings;
+use crate::migrate::MigrateSettings;
 use crate::service::{Service, ServiceSettings};
 use crate::token::TokenSettings;
 
@@ -24,10 +26,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs all five services in this process, on an embedded database
+    /// Runs all five services in this process, on an embedded database unless told otherwise
     Up(Box<UpSettings>),
     /// Runs one service in this process
     Run(Box<RunSettings>),
+    /// Brings the database's schema to this version's
+    Migrate(MigrateSettings),
     /// Plays a fleet of devices against a running Pulse
     Simulate(Box<pulse_simulator::SimulateSettings>),
     /// Makes an operator's token, for a database that no `pulse up` has made one for
@@ -53,9 +57,12 @@ pub(crate) struct UpSettings {
     /// Prints the totals as one line of JSON at the end, and nothing else on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where the data lives
+    /// Where the data lives, when it is not in another database
     #[arg(long, env = "PULSE_DATA", default_value = "pulse-data", value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// The database, if it is not to be pulse.db in the data folder: sqlite:FILE or postgres://USER:PASSWORD@HOST:5432/NAME, whose schema is brought to this version's
+    #[arg(id = "up_database", long = "database", env = "PULSE_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
     /// The address to listen on
     #[arg(long, env = "PULSE_HOST", default_value = "127.0.0.1", value_name = "IP")]
     pub(crate) host: IpAddr,
@@ -65,6 +72,8 @@ pub(crate) struct UpSettings {
     /// Moves /metrics, /health and /ready to five ports of their own from this one on
     #[arg(long, env = "PULSE_ADMIN_PORT_BASE", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) admin_port_base: Option<u16>,
+    #[command(flatten)]
+    pub(crate) pool: PoolArguments,
     #[command(flatten)]
     pub(crate) telemetry: TelemetrySettings,
     #[command(flatten)]
@@ -76,14 +85,16 @@ pub(crate) struct RunSettings {
     /// Which service
     #[arg(value_enum)]
     pub(crate) service: Service,
-    /// The database: sqlite:FILE
-    #[arg(long, env = "PULSE_DATABASE", default_value = "sqlite:pulse-data/pulse.db", value_name = "URL")]
-    pub(crate) database: String,
+    /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST:5432/NAME, whose schema is awaited (pulse migrate)
+    #[arg(long, env = "PULSE_DATABASE", hide_env_values = true, default_value = "sqlite:pulse-data/pulse.db", value_name = "URL")]
+    pub(crate) database: DatabaseUrl,
     /// The address to listen on
     #[arg(long, env = "PULSE_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) server: ServerSettings,
+    #[command(flatten)]
+    pub(crate) pool: PoolArguments,
     #[command(flatten)]
     pub(crate) telemetry: TelemetrySettings,
     #[command(flatten)]

@@ -5,9 +5,11 @@ mod cli;
 #[cfg(test)]
 mod configuration;
 mod console;
+mod database;
 mod demo;
 mod environment;
 mod health;
+mod migrate;
 mod prometheus;
 mod run;
 mod scrape;
@@ -15,6 +17,7 @@ mod service;
 mod summary;
 mod token;
 mod up;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,7 @@ use clap::Parser as _;
 use pulse_runtime::{Shutdown, logging, signals};
 
 use crate::cli::{Cli, Command};
+use crate::database::DatabaseUrlError;
 
 /// The exit code for wrong flags and settings, as clap uses it.
 const USAGE: u8 = 2;
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
     }
     match start(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error, 1),
+        Err(error) => report(&error, if error.is::<DatabaseUrlError>() { USAGE } else { 1 }),
     }
 }
 
@@ -47,6 +51,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(settings) => up::up(*settings, shutdown).await,
         Command::Run(settings) => run::run(*settings, shutdown).await,
+        Command::Migrate(settings) => migrate::migrate(settings, shutdown).await,
         Command::Simulate(settings) => demo::simulate(*settings, shutdown).await,
         Command::Token(settings) => token::token(settings).await,
         Command::Health(settings) => health::health(settings).await,

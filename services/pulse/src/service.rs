@@ -2,15 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use pulse_runtime::{Clock, Deps, Error, Listeners, Shutdown};
-use pulse_store::PoolSettings;
-use pulse_store::sqlite::Sqlite;
 use pulse_telemetry::Telemetry;
 
 use crate::cli::TelemetrySettings;
+use crate::database::{Database, PoolArguments};
 
 /// A service of Pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -78,12 +76,18 @@ impl ServiceSettings {
 /// A service under way.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A service's own telemetry, pool and clock: five of them in one process share nothing but the database file. `alone`: it is the only
+/// A service's own telemetry, pool and clock: five of them in one process share nothing but the database. `alone`: it is the only
 /// service of this process, so that the process's name from outside is its name.
 ///
 /// # Errors
-/// An `OTEL_*` variable that cannot be read, or a database that cannot be reached; the text names it.
-pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &TelemetrySettings, alone: bool) -> anyhow::Result<Deps> {
+/// An `OTEL_*` variable that cannot be read, or a database file that cannot be opened; the text names it.
+pub(crate) async fn deps(
+    service: Service,
+    database: &Database,
+    pool: &PoolArguments,
+    settings: &TelemetrySettings,
+    alone: bool,
+) -> anyhow::Result<Deps> {
     let mut telemetry = Telemetry::builder(service.name())
         .namespace("pulse")
         .version(env!("CARGO_PKG_VERSION"))
@@ -97,8 +101,7 @@ pub(crate) async fn deps(service: Service, database: &Sqlite, settings: &Telemet
         telemetry = telemetry.keep_errors();
     }
     let telemetry = telemetry.init().with_context(|| format!("the telemetry of {} cannot start", service.name()))?;
-    let store = database.pool(PoolSettings::default()).await.with_context(|| format!("{} cannot open the database", service.name()))?;
-    Ok(Deps::new(Arc::new(store), telemetry, Clock::system()))
+    Ok(Deps::new(database.pool(service.name(), pool).await?, telemetry, Clock::system()))
 }
 
 /// The service's future: it runs until shutdown.

@@ -8,19 +8,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use pulse_domain::credential::SecretToken;
 use pulse_runtime::Clock;
-use pulse_store::postgres::Postgres;
-use pulse_store::sqlite::Sqlite;
-use pulse_store::{Database as _, PoolSettings, RegistryStore};
+use pulse_store::RegistryStore;
 
 use crate::bootstrap::{forget_tokens, operator_token};
 use crate::console::Console;
-use crate::run::sqlite_file;
+use crate::database::{DatabaseUrl, PoolArguments, Target};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TokenSettings {
     /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "PULSE_DATABASE", hide_env_values = true, default_value = "sqlite:pulse-data/pulse.db", value_name = "URL")]
-    database: String,
+    database: DatabaseUrl,
     /// What the token is called in the list of tokens
     #[arg(long, default_value = "operator", value_name = "NAME")]
     name: String,
@@ -37,21 +35,16 @@ pub(crate) struct TokenSettings {
 /// # Errors
 /// The database's, and the file's.
 pub(crate) async fn token(settings: TokenSettings) -> anyhow::Result<()> {
-    if settings.database.starts_with("postgres") {
-        let store = Postgres::new(&settings.database)?.pool("token", PoolSettings::default());
-        make(&store, &settings).await?;
-        store.close().await;
-    } else {
-        let file = sqlite_file(&settings.database)?;
-        if !file.exists() {
-            bail!("there is no database {}: --database (PULSE_DATABASE) names the one that the services use", file.display());
-        }
-        let database = Sqlite::open(&file).await.context("the database cannot be opened")?;
-        let store = database.pool(PoolSettings::default()).await.context("the database cannot be opened")?;
-        make(&store, &settings).await?;
-        store.close().await;
+    let target = settings.database.target()?;
+    if let Target::Sqlite(file) = &target
+        && !file.exists()
+    {
+        bail!("there is no database {}: --database (PULSE_DATABASE) names the one that the services use", file.display());
     }
-    Ok(())
+    let store = target.open().await?.pool("token", &PoolArguments::default()).await?;
+    let made = make(store.as_ref(), &settings).await;
+    store.close().await;
+    made
 }
 
 async fn make(store: &dyn RegistryStore, settings: &TokenSettings) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `pulse up`: all five services in one process on one embedded database, each with its own port, pool and telemetry.
+//! `pulse up`: all five services in one process on one database, each with its own port, pool and telemetry.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,14 +6,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pulse_domain::credential::SecretToken;
 use pulse_runtime::{Clock, Deps, Listeners, Shutdown, Tasks, bind};
-use pulse_store::sqlite::Sqlite;
+use pulse_store::Migrated;
 
 use crate::bootstrap;
 use crate::cli::UpSettings;
 use crate::console::Console;
+use crate::database::{Database, Target};
 use crate::demo;
+use crate::migrate::describe;
 use crate::prometheus;
 use crate::service::{self, Service, ServiceSettings};
+use crate::waiting::{self, Schema, Waited};
 
 /// How long the services have to end once asked; with [`CLOSE`] it stays within ten seconds.
 pub(crate) const DRAIN: Duration = Duration::from_secs(7);
@@ -41,15 +44,21 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
     let console = Console::new(settings.json);
     let endpoints = endpoints(&settings)?;
     let services = services_here(&settings, &endpoints)?;
+    let target = target(&settings)?;
     let listeners = listen(&endpoints).await?;
-    std::fs::create_dir_all(&settings.data).with_context(|| {
-        format!("the data folder {} cannot be made; choose one that can be written to with --data", settings.data.display())
-    })?;
-    let database = Sqlite::open(&settings.data.join("pulse.db")).await.context("the database cannot be opened")?;
+    let database = target.open().await?;
     let mut deps = Vec::new();
     for endpoint in &endpoints {
-        deps.push(service::deps(endpoint.service, &database, &settings.telemetry, false).await?);
+        deps.push(service::deps(endpoint.service, &database, &settings.pool, &settings.telemetry, false).await?);
     }
+    let waiting: Vec<_> = deps.iter().zip(&listeners).collect();
+    let migrated = match waiting::for_database(&database, &waiting, Schema::BroughtHere, &shutdown).await {
+        Ok(Waited::Ready(migrated)) => migrated,
+        stopped => {
+            close(&deps).await;
+            return stopped.map(drop);
+        }
+    };
     let mut tasks = Tasks::new(shutdown.clone());
     for ((endpoint, listeners), deps) in endpoints.iter().zip(listeners).zip(&deps) {
         tasks.spawn(endpoint.service.name(), service::start(endpoint.service, deps.clone(), &services, listeners, shutdown.clone()));
@@ -58,7 +67,7 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
         tasks.spawn("serving /metrics for Prometheus", prometheus::serve(&deps.telemetry, offset, shutdown.clone()).await?);
     }
     let first_token = bootstrap::first_start(&deps[0].store, Clock::system().now()).await.context("the first start failed")?;
-    announce(&console, &settings, &endpoints, first_token.as_ref());
+    announce(&console, &database, migrated, &endpoints, first_token.as_ref());
     let work = async {
         let ended = if settings.demo {
             demo::demo(&settings, &endpoints, &deps, &console, &shutdown).await
@@ -73,6 +82,17 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
     let ended = drained.map_err(anyhow::Error::from).and(worked);
     console.say(if ended.is_ok() { "Stopped gracefully." } else { "Stopped, but not gracefully." });
     ended
+}
+
+/// The database that was named, or the one in the data folder, which is made.
+fn target(settings: &UpSettings) -> anyhow::Result<Target> {
+    if let Some(url) = &settings.database {
+        return Ok(url.target()?);
+    }
+    std::fs::create_dir_all(&settings.data).with_context(|| {
+        format!("the data folder {} cannot be made; choose one that can be written to with --data", settings.data.display())
+    })?;
+    Ok(Target::Sqlite(settings.data.join("pulse.db")))
 }
 
 fn endpoints(settings: &UpSettings) -> anyhow::Result<Vec<Endpoint>> {
@@ -129,8 +149,11 @@ async fn wait(duration: Option<Duration>, shutdown: &Shutdown) -> anyhow::Result
     Ok(())
 }
 
-fn announce(console: &Console, settings: &UpSettings, endpoints: &[Endpoint], first_token: Option<&SecretToken>) {
-    console.say(&format!("Pulse {} is up. Data in {}", env!("CARGO_PKG_VERSION"), settings.data.display()));
+fn announce(console: &Console, database: &Database, migrated: Option<Migrated>, endpoints: &[Endpoint], first_token: Option<&SecretToken>) {
+    console.say(&format!("Pulse {} is up. Data in {}", env!("CARGO_PKG_VERSION"), database.place()));
+    if let Some(migrated) = migrated.filter(|migrated| migrated.from != migrated.to) {
+        console.say(&format!("  Database: {}", describe(migrated)));
+    }
     for endpoint in endpoints {
         console.say(&format!("  {:<16} http://{}   metrics {}", endpoint.service.name(), endpoint.public, endpoint.admin_url("/metrics")));
     }

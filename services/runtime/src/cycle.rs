@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use pulse_store::Wake;
 use pulse_telemetry::{Activity, Operation};
 
-use crate::{Chain, Deps, Shutdown};
+use crate::{Chain, Deps, Outage, Shutdown};
 
 /// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ enum StepError<E> {
 
 /// Runs `step` until shutdown; a step under way is finished within its deadline, not cut.
 ///
-/// Each step is timed by `operation`; waiting is not. A step that fails, panics or overruns is logged once and tried again after a backoff,
-/// and so it must be idempotent.
+/// Each step is timed by `operation`; waiting is not. A step that fails, panics or overruns is tried again after a backoff,
+/// and so it must be idempotent. What goes on failing is logged once a minute.
 pub async fn run_cycle<S, Fut, E>(plan: CyclePlan, deps: &Deps, operation: Operation, wake: Option<Wake>, shutdown: Shutdown, step: S)
 where
     S: FnMut() -> Fut + Send,
@@ -62,7 +62,7 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let activity = deps.telemetry.readiness().activity(plan.name, plan.poll + plan.backoff_max + plan.deadline * 2);
-    Cycle { plan, operation, wake, shutdown, activity, step, failures: 0 }.run().await;
+    Cycle { plan, operation, wake, shutdown, activity, step, failures: 0, outage: Outage::default() }.run().await;
 }
 
 struct Cycle<S> {
@@ -74,6 +74,7 @@ struct Cycle<S> {
     step: S,
     /// Errors in a row.
     failures: u32,
+    outage: Outage,
 }
 
 impl<S, Fut, E> Cycle<S>
@@ -109,6 +110,9 @@ where
         if result.is_ok() {
             timer.success();
             self.failures = 0;
+            if let Some(lasted) = self.outage.ended() {
+                tracing::info!(cycle = self.plan.name, ?lasted, "cycle succeeds again");
+            }
             self.activity.beat();
         } else {
             timer.error();
@@ -137,7 +141,9 @@ where
     async fn back_off(&mut self, error: &StepError<E>) {
         let wait = backoff(self.failures, self.plan.backoff_max);
         self.failures = self.failures.saturating_add(1);
-        tracing::error!(cycle = self.plan.name, error = %Chain(error), failures = self.failures, retry_in = ?wait, "cycle failed");
+        if self.outage.failed().is_some() {
+            tracing::error!(cycle = self.plan.name, error = %Chain(error), failures = self.failures, retry_in = ?wait, "cycle failed");
+        }
         self.pause(wait).await;
     }
 

@@ -8,7 +8,7 @@ use pulse_domain::Timestamp;
 use pulse_store::{AcquireEnd, AcquireObserver, Backlog, SharedStore};
 use pulse_telemetry::{PoolProbe, PoolWaits, QueueProbe, QueueSample, Telemetry};
 
-use crate::{Clock, Spans};
+use crate::{Clock, Spans, readiness};
 
 /// A service's own store, telemetry, clock and spans.
 #[derive(Debug, Clone)]
@@ -29,13 +29,15 @@ impl Deps {
         };
         telemetry.observe_pool(PoolProbe::new(read(|pool| pool.size), read(|pool| pool.idle), read(|pool| pool.max)));
         store.observe_acquires(Arc::new(Waits(telemetry.pool_waits())));
-        let database = Arc::clone(&store);
-        telemetry.readiness().check("database", move || {
-            let database = Arc::clone(&database);
-            async move { database.ping().await.map_err(|error| error.to_string()) }
-        });
         let spans = Spans::new(telemetry.tracer(), &*store);
-        Self { store, telemetry, clock, spans }
+        let deps = Self { store, telemetry, clock, spans };
+        deps.watch_database();
+        deps
+    }
+
+    /// Has /ready ask the database, as it does unless somebody has it tell something else.
+    pub fn watch_database(&self) {
+        readiness::watch_database(&self.telemetry, &self.store, &self.clock);
     }
 
     /// Samples the true depth of a queue and the age of its oldest entry from the store, on a task of its own until the probe is dropped.

@@ -1,6 +1,7 @@
 //! Serving HTTP so that no client can hold a service up: every wait for a client is bounded, and so is the number of clients.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listeners {
     pub public: TcpListener,
     pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// The same sockets once more, for who serves them first. A connection goes to whoever accepts it.
+    ///
+    /// # Errors
+    /// When the process has no file descriptors left.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        let clone = |listener: &TcpListener| {
+            // It does not block already, as the runtime wants it.
+            TcpListener::from_std(listener.as_fd().try_clone_to_owned()?.into())
+        };
+        Ok(Self { public: clone(&self.public)?, admin: self.admin.as_ref().map(clone).transpose()? })
+    }
 }
 
 /// Listens on an address.

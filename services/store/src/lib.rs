@@ -45,6 +45,7 @@ pub use evaluation::{CommitSummary, DueBatch, EvaluationStore, RulesVersion};
 pub use ingest::{DeviceCredential, IngestStore};
 pub use ops::{OpsStore, Purged};
 pub use page::{Cursor, Page, PageRequest};
+pub use postgres::Migrated;
 pub use registry::{DeviceFilter, DeviceSpec, RegistryStore};
 pub use wake::{Topic, Wake};
 

@@ -86,6 +86,8 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
+            // Waits are measured and told to the observer: when the server is slow or away a line for each would be thousands.
+            .acquire_slow_threshold(settings.acquire_timeout)
             // A connection that died while it idled is noticed when its transaction begins, where trying the next one is safe.
             .test_before_acquire(false)
             .idle_timeout(IDLE_MAX)

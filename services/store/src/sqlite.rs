@@ -25,7 +25,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 use tokio::sync::{Mutex, watch};
 
 use crate::acquire::Acquires;
-use crate::{AcquireObserver, Database, PoolSettings, PoolStatus, Result, Topic, Wake};
+use crate::{AcquireObserver, Database, Migrated, PoolSettings, PoolStatus, Result, Topic, Wake};
 
 pub(crate) use error::trouble;
 pub use open::OpenError;
@@ -43,6 +43,7 @@ const LOG_KEPT_BYTES: u32 = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     path: PathBuf,
+    migrated: Migrated,
     shared: Arc<Shared>,
 }
 
@@ -69,14 +70,19 @@ impl Sqlite {
     /// Opens the file, makes it (and its folder) where there is none, and brings it to the schema of this version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_owned();
-        open::prepare(&path).await?;
+        let migrated = open::prepare(&path).await?;
         let shared = Shared {
             gate: Arc::new(Mutex::new(())),
             readings: watch::Sender::new(0),
             events: watch::Sender::new(0),
             jobs: watch::Sender::new(0),
         };
-        Ok(Self { path, shared: Arc::new(shared) })
+        Ok(Self { path, migrated, shared: Arc::new(shared) })
+    }
+
+    /// What opening it did to its schema.
+    pub fn migrated(&self) -> Migrated {
+        self.migrated
     }
 
     /// Where the file is.

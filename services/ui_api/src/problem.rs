@@ -80,7 +80,12 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     retry_after_seconds: Option<u64>,
+    cause: Option<Unserved>,
 }
+
+/// With the response to a request that the database kept from being served: why, for the log. Logged by `watch`, which knows how often.
+#[derive(Debug, Clone)]
+pub(crate) struct Unserved(pub(crate) String);
 
 impl Problem {
     /// `detail` says what is wrong and what would be right; it never holds texts of the database.
@@ -91,7 +96,7 @@ impl Problem {
         }
         let retry_after_seconds =
             matches!(kind, Kind::Unavailable | Kind::Rejected(RejectReason::Unavailable)).then_some(RETRY_AFTER_SECONDS);
-        Self { kind, detail, retry_after_seconds }
+        Self { kind, detail, retry_after_seconds, cause: None }
     }
 
     /// Says when to come back.
@@ -124,8 +129,8 @@ impl From<pulse_store::Error> for Problem {
             Error::Missing { what: "the cursor" } => Self::new(Kind::InvalidCursor, "hand back `next` of this list's last page as `after`"),
             Error::Missing { what } => Self::validation(format!("{what} does not exist")),
             Error::Unavailable(_) => {
-                tracing::warn!(error = %pulse_runtime::Chain(&error), "a request could not be served");
-                Self::new(Kind::Unavailable, "the database is not available, try again")
+                let cause = Unserved(pulse_runtime::Chain(&error).to_string());
+                Self { cause: Some(cause), ..Self::new(Kind::Unavailable, "the database is not available, try again") }
             }
             Error::Corrupt { .. } | Error::Rejected(_) => {
                 tracing::error!(error = %pulse_runtime::Chain(&error), "a request could not be served");
@@ -157,6 +162,9 @@ impl IntoResponse for Problem {
         let r#type = format!("urn:pulse:problem:{}", code.to_ascii_lowercase().replace('_', "-"));
         let document = Document { r#type, title, status: status.as_u16(), code, detail: &self.detail };
         let mut response = (status, axum::Json(document)).into_response();
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(cause);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {

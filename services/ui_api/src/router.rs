@@ -1,6 +1,6 @@
 //! All routes as one router, and what stands before every one of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
@@ -39,7 +39,8 @@ pub(crate) fn router(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>, i
     let (routes, document) = api::router(&api).with_state(api).merge(doors).split_for_parts();
     let document = openapi::complete(document);
     let templates = document.paths.paths.keys().cloned().chain([DOCUMENT_PATH.to_owned(), "/".to_owned()]);
-    let watching = Watch { metrics: HttpMetrics::new(&deps.telemetry, templates, &EXPECTED), tracer: deps.telemetry.tracer() };
+    let metrics = HttpMetrics::new(&deps.telemetry, templates, &EXPECTED);
+    let watching = Watch { metrics, tracer: deps.telemetry.tracer(), outage: Mutex::default() };
     let document = document.to_json().map(Bytes::from).ok();
     routes
         .route("/", get(start))

@@ -1,18 +1,19 @@
 //! What stands before every request: it is counted, timed and traced, whether or not it is answered.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
-use pulse_runtime::attribute;
+use pulse_runtime::{Outage, attribute};
 use pulse_telemetry::opentelemetry::KeyValue;
 use pulse_telemetry::opentelemetry::trace::SpanKind;
 use pulse_telemetry::{Span, Tracer};
 
 use crate::metrics::{HttpMetrics, OTHER_METHOD, UnderWay, method_label};
+use crate::problem::Unserved;
 
 /// The attributes that only a server's span has.
 const ROUTE: &str = "http.route";
@@ -29,6 +30,8 @@ const CANCELLED: &str = "cancelled";
 pub(crate) struct Watch {
     pub(crate) metrics: Arc<HttpMetrics>,
     pub(crate) tracer: Tracer,
+    /// Of the database: a line a request would be thousands.
+    pub(crate) outage: Mutex<Outage>,
 }
 
 /// The middleware. What is done for the request is done within its span.
@@ -36,9 +39,20 @@ pub(crate) async fn watch(State(watch): State<Arc<Watch>>, request: Request, nex
     let mut under_way = UnderWay::new(&watch.metrics, &request);
     let mut span = RequestSpan::start(&watch.tracer, &request);
     let response = span.span.in_scope(next.run(request)).await;
+    if let Some(Unserved(error)) = response.extensions().get() {
+        watch.unserved(error);
+    }
     under_way.answered(response.status());
     span.answered(response.status());
     response
+}
+
+impl Watch {
+    fn unserved(&self, error: &str) {
+        if let Some(requests) = self.outage.lock().unwrap_or_else(PoisonError::into_inner).failed() {
+            tracing::warn!(error, requests, "requests cannot be served");
+        }
+    }
 }
 
 /// The span of a request, by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server>.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::process::{Up, finish, free_ports, pulse};
 
-fn fails(arguments: &[&str], environment: &[(&str, &str)], code: i32, says: &[&str]) {
+fn fails(arguments: &[&str], environment: &[(&str, &str)], code: i32, says: &[&str]) -> String {
     let child = pulse().args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let output = finish(child, Duration::from_secs(20));
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -17,6 +17,7 @@ fn fails(arguments: &[&str], environment: &[(&str, &str)], code: i32, says: &[&s
     if code == 1 {
         assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr}");
     }
+    stderr
 }
 
 #[test]
@@ -28,7 +29,29 @@ fn wrong_flags_and_settings_are_named() {
     fails(&["up"], &[("PULSE_DTAA", "x")], 2, &["PULSE_DTAA", "did you mean PULSE_DATA?"]);
     fails(&["up"], &[("PULSE_PORT_BASE", "seventy")], 2, &["seventy", "PORT"]);
     fails(&["up"], &[("PULSE_EVALUATOR_LEASE", "1s")], 1, &["PULSE_EVALUATOR_CYCLE_DEADLINE", "less than PULSE_EVALUATOR_LEASE"]);
-    fails(&["run", "evaluator", "--database", "postgres://u:secret@h/d"], &[], 1, &["must be sqlite:FILE"]);
+    fails(&["up", "--database-pool-max", "1"], &[], 2, &["--database-pool-max", "2..="]);
+}
+
+#[test]
+fn a_database_url_that_cannot_be_read_is_refused_without_what_it_held() {
+    for url in ["mysql://u:secret@h/d", "postgres://u:secret@h:port/d", "secret"] {
+        for command in [&["run", "evaluator"][..], &["up"], &["migrate"]] {
+            for from_variable in [false, true] {
+                let (flag, variable) = (["--database", url], [("PULSE_DATABASE", url)]);
+                let arguments = [command, if from_variable { &[] } else { &flag }].concat();
+                let variables: &[_] = if from_variable { &variable } else { &[] };
+                let said = fails(&arguments, variables, 2, &["--database", "PULSE_DATABASE", "postgres://USER:PASSWORD@HOST"]);
+                assert!(!said.contains("secret"), "{said}");
+            }
+        }
+    }
+    // Help shows what variables hold, but not this one.
+    for command in [&["run", "--help"][..], &["up", "--help"], &["migrate", "--help"]] {
+        let mut child = pulse();
+        child.args(command).env("PULSE_DATABASE", "postgres://u:secret@h/d");
+        let help = String::from_utf8(child.output().unwrap().stdout).unwrap();
+        assert!(help.contains("PULSE_DATABASE") && !help.contains("secret"), "{help}");
+    }
 }
 
 #[test]

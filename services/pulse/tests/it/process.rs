@@ -156,7 +156,7 @@ impl Drop for Up {
 
 /// Shows lines as they come and keeps them.
 #[allow(clippy::print_stderr, reason = "a test that fails shows what its child said")]
-fn keep(pipe: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+pub(crate) fn keep(pipe: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
     let kept = Arc::new(Mutex::new(String::new()));
     let log = Arc::clone(&kept);
     std::thread::spawn(move || {

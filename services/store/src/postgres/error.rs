@@ -3,9 +3,11 @@
 use crate::error::Trouble;
 
 /// Classes of codes that another attempt may not meet.
-const TRANSIENT_CLASSES: [&str; 6] = [
+const TRANSIENT_CLASSES: [&str; 8] = [
     "08", // connection exception
     "25", // invalid transaction state: read-only on a standby, idle for too long
+    "28", // not let in: a password or a rule of the server changed, which its operator will mend
+    "3D", // the database is gone: as above
     "40", // rolled back: deadlock, serialization
     "53", // insufficient resources: too many connections, disk full, out of memory
     "57", // operator intervention: shutting down, starting up, cancelled, timed out

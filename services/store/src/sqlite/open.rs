@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::connect_options;
 use super::error::primary_code;
+use crate::Migrated;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations/sqlite");
 
@@ -56,7 +57,7 @@ pub enum OpenError {
 }
 
 /// Makes sure of the folder, the file, WAL mode and the schema.
-pub(super) async fn prepare(path: &Path) -> Result<(), OpenError> {
+pub(super) async fn prepare(path: &Path) -> Result<Migrated, OpenError> {
     check_folder(path)?;
     let mut connection = connect(path).await?;
     let migrated = migrate(&mut connection).await;
@@ -107,19 +108,35 @@ async fn connect_once(path: &Path) -> Result<Option<SqliteConnection>, sqlx::Err
 }
 
 /// All migrations in one transaction, so that a second process waits, for as long as a large database may take, and then finds them done.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+async fn migrate(connection: &mut SqliteConnection) -> Result<Migrated, MigrateError> {
     sqlx::query("PRAGMA busy_timeout = 60000").execute(&mut *connection).await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // The pragma takes no parameters; the text is the constant above.
     sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(&mut *transaction).await?;
+    let from = version(&mut transaction).await?;
     // Not `run`, whose future cannot be sent between threads when it is given a connection.
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(Migrated { from, to: known() })
+}
+
+/// The version that the schema is at; 0 for a new file.
+async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'").fetch_one(&mut *connection).await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success").fetch_one(connection).await
+}
+
+fn known() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 fn migration_error(path: &Path, error: MigrateError) -> OpenError {
     let path = path.to_owned();
-    let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = known();
     match error {
         MigrateError::VersionMissing(found) if found > known => OpenError::Newer { path, found, known },
         MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => OpenError::Foreign { path, version },

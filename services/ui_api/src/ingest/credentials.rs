@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use pulse_domain::credential::TokenHash;
 use pulse_domain::device::Lifecycle;
 use pulse_domain::ids::{DeviceKey, SiteId};
-use pulse_runtime::{Chain, Shutdown};
+use pulse_runtime::{Chain, Outage, Shutdown};
 use pulse_store::{DeviceCredential, SharedStore};
 use tokio::sync::{mpsc, oneshot};
 
@@ -84,6 +84,7 @@ pub(crate) struct Loader {
     metrics: Arc<Metrics>,
     gap: Arc<Gap>,
     lookups: mpsc::Receiver<Lookup>,
+    outage: Outage,
 }
 
 impl Credentials {
@@ -92,7 +93,7 @@ impl Credentials {
         let (sender, lookups) = mpsc::channel(WAITING_MAX);
         let cache = Cache::builder().max_capacity(settings.ingest_credentials_max).time_to_live(settings.ingest_credential_ttl).build();
         let credentials = Arc::new(Self { cache, lookups: sender, forgotten: Mutex::default() });
-        (Arc::clone(&credentials), Loader { credentials, store, metrics, gap, lookups })
+        (Arc::clone(&credentials), Loader { credentials, store, metrics, gap, lookups, outage: Outage::default() })
     }
 
     /// What is known without asking; none: it must be [loaded](Self::load).
@@ -140,7 +141,7 @@ impl Loader {
         }
     }
 
-    async fn answer(&self, group: Vec<Lookup>) {
+    async fn answer(&mut self, group: Vec<Lookup>) {
         let forgotten_before = *self.credentials.forgotten();
         let mut keys = Vec::new();
         let mut waiting = Vec::with_capacity(group.len());
@@ -150,11 +151,16 @@ impl Loader {
         }
         let answered = tokio::time::timeout(LOOKUP_TIMEOUT, self.store.device_credentials(&keys)).await;
         let failure = match answered {
-            Ok(Ok(found)) => return self.reply(keys, found, waiting, forgotten_before),
+            Ok(Ok(found)) => {
+                self.outage.ended();
+                return self.reply(keys, found, waiting, forgotten_before);
+            }
             Ok(Err(error)) => Chain(&error).to_string(),
             Err(elapsed) => elapsed.to_string(),
         };
-        tracing::warn!(error = failure, devices = keys.len(), "the credentials of devices cannot be read: their messages are refused");
+        if let Some(failures) = self.outage.failed() {
+            tracing::warn!(error = failure, failures, "the credentials of devices cannot be read: their messages are refused");
+        }
         self.gap.readings_were_refused();
         for (_, reply) in waiting {
             // Whoever left is not told.
