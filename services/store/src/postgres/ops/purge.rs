@@ -49,7 +49,8 @@ WITH gone AS (
     RETURNING 1)
 SELECT count(*) AS rows FROM gone";
 
-/// Readings outside the days that have a partition.
+/// Readings outside the days that have a partition. They are not locked first, as the others are: that takes the right to change them, which
+/// nobody has.
 const OTHER_READINGS: &str = "
 WITH gone AS (
     DELETE FROM readings_other WHERE ctid = ANY(ARRAY(
