@@ -1,5 +1,6 @@
 //! The database's address and its schema: what version it is at, and bringing it to this one.
 
+use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -80,19 +81,22 @@ fn known() -> i64 {
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
     match tokio::time::timeout(CONNECT_MAX, options.connect()).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) if is_refusal(&error) => Err(SchemaError::Refused(error)),
+        Ok(Err(error)) if is_refusal(&error, options) => Err(SchemaError::Refused(error)),
         Ok(Err(error)) => Err(SchemaError::Unreachable(error)),
-        Err(_) => Err(SchemaError::Unreachable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+        Err(_) => Err(SchemaError::Unreachable(sqlx::Error::Io(ErrorKind::TimedOut.into()))),
     }
 }
 
-/// Authorization failed (class 28), no such database (3D000), or a certificate that does not fit.
-fn is_refusal(error: &sqlx::Error) -> bool {
+/// Authorization failed (class 28), no such database (3D000), or a certificate that does not fit or is not where the URL says.
+fn is_refusal(error: &sqlx::Error, options: &PgConnectOptions) -> bool {
+    let over_network = options.get_socket().is_none() && !options.get_host().starts_with('/');
     match error {
         sqlx::Error::Database(failure) => failure.code().is_some_and(|code| code.starts_with("28") || code == "3D000"),
         sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => true,
         // What rustls says of the server's certificate, as the handshake is part of the reading.
-        sqlx::Error::Io(failure) => failure.kind() == std::io::ErrorKind::InvalidData,
+        sqlx::Error::Io(failure) if failure.kind() == ErrorKind::InvalidData => true,
+        // A file, then; where the server itself is one, it may only be away.
+        sqlx::Error::Io(failure) => over_network && failure.kind() == ErrorKind::NotFound,
         _ => false,
     }
 }

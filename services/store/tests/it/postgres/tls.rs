@@ -28,6 +28,7 @@ async fn the_server_shows_who_it_is_before_it_is_told_anything() {
     let wrong = [
         ("an authority that did not sign it", right.replace(known, &other.display().to_string())),
         ("no authority", right.split("&sslrootcert").next().unwrap().to_owned()),
+        ("an authority's file that is not there", right.replace(known, "/nowhere/ca.crt")),
         ("a name that is not the certificate's", right.replace("@127.0.0.1:", "@127.0.0.2:")),
         ("no encryption", right.replace("verify-full", "disable")),
     ];
