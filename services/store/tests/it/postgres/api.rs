@@ -99,7 +99,7 @@ async fn policies_and_tokens() {
         let made = ApiToken { token_id: TokenId::generate(), tenant_id: tenant_id.cloned(), role, name: secret.into(), created_at: at(0) };
         api.insert_token(&made, &token(secret)).await.unwrap();
         assert_eq!(api.token(&token(secret)).await.unwrap(), Some(made.clone()));
-        assert_eq!(api.tokens(tenant_id, &all()).await.unwrap().items, [made.clone()]);
+        assert_eq!(api.tokens(tenant_id, &all()).await.unwrap().items, std::slice::from_ref(&made));
         assert!(api.delete_token(tenant_id, made.token_id).await.unwrap());
         assert_eq!(api.token(&token(secret)).await.unwrap(), None);
     }

@@ -14,6 +14,9 @@ use tokio::task::JoinHandle;
 use super::{execute, until_waiting};
 use crate::fixture::*;
 
+/// What a person does to a rule.
+type End = fn(&Scene) -> JoinHandle<Result<bool>>;
+
 /// Two devices with a reading each, claimed, and a rule.
 struct Scene {
     db: Db,
@@ -100,7 +103,7 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: run tools/test"]
 async fn whoever_ends_a_rule_closes_the_alert_that_is_being_opened() {
-    let ends: [fn(&Scene) -> JoinHandle<Result<bool>>; 2] = [Scene::delete_rule, Scene::switch_rule_off];
+    let ends: [End; 2] = [Scene::delete_rule, Scene::switch_rule_off];
     for end in ends {
         let mut scene = scene().await;
         let alert = rule_alert(&scene.rule, "d1", at(1));
@@ -119,7 +122,7 @@ async fn whoever_ends_a_rule_closes_the_alert_that_is_being_opened() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: run tools/test"]
 async fn a_rule_that_is_being_ended_opens_nothing() {
-    let ends: [fn(&Scene) -> JoinHandle<Result<bool>>; 2] = [Scene::delete_rule, Scene::switch_rule_off];
+    let ends: [End; 2] = [Scene::delete_rule, Scene::switch_rule_off];
     for end in ends {
         let mut scene = scene().await;
         let alert = rule_alert(&scene.rule, "d1", at(1));
