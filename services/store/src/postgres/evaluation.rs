@@ -31,7 +31,7 @@ impl EvaluationStore for PostgresStore {
 
     async fn rules_of(&self, tenants: &[TenantId]) -> Result<Vec<Rule>> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
-        let query = sqlx::query("SELECT * FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id").bind(tenants);
+        let query = sqlx::query("SELECT tenant_id, rule_id, spec, created_at, updated_at, error FROM rules WHERE tenant_id = ANY($1) AND enabled ORDER BY tenant_id, rule_id").bind(tenants);
         let found = self.rows(Scope::AllTenants, query).await?;
         found.iter().map(rules::rule).collect()
     }
