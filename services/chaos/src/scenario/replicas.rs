@@ -131,14 +131,9 @@ async fn done(world: &World, service: Service, name: &str, labels: &[&str]) -> R
 /// A user sees: what it had in hand comes late by its lease. What must hold: the other one takes it over; the account.
 pub async fn one_of_two_dies(bench: &Bench) -> Result<Account> {
     let mut world = World::start(bench, Setup { replicas: of_each(2), ..Setup::default() }).await?;
-    // A receiver that hangs: the worker that is killed holds leases.
-    world.behave(&Behaviour::new(Mode::Hang))?;
+    // The worker that is killed holds leases.
+    hang(&mut world).await?;
     let database = world.system.database.clone();
-    until(bench.scale.hold * 5, "the receiver is met", async || {
-        let met = world.sink.stats().misbehaved;
-        if met > 0 { Ok(()) } else { Err("no message yet".to_owned()) }
-    })
-    .await?;
     for service in [Service::Evaluator, Service::Dispatcher, Service::DeliveryWorker] {
         world.system.of(service).next().with_context(|| format!("there is no {service}"))?.kill()?;
     }
@@ -153,6 +148,16 @@ pub async fn one_of_two_dies(bench: &Bench) -> Result<Account> {
     world.finish().await
 }
 
+/// The receiver hangs from now on, and has been met.
+async fn hang(world: &mut World) -> Result<()> {
+    world.behave(&Behaviour::new(Mode::Hang))?;
+    until(world.scale.settle, "the receiver is met", async || {
+        let met = world.sink.stats().misbehaved;
+        if met > 0 { Ok(()) } else { Err("no message yet".to_owned()) }
+    })
+    .await
+}
+
 /// Jobs wait that nobody can deliver: each of the workers counts all of them, not its own.
 ///
 /// A user sees: one depth, whichever replica is asked, so boards take the maximum and never the sum. What must hold: each replica shows what
@@ -161,7 +166,7 @@ pub async fn count_one_depth(bench: &Bench) -> Result<Account> {
     // Longer than the look takes, so that no attempt ends meanwhile.
     let setup = Setup { replicas: of_each(2), ..Setup::default() }.with("PULSE_DELIVERY_TIMEOUT", "5s").with("PULSE_DELIVERY_LEASE", "8s");
     let mut world = World::start(bench, setup).await?;
-    world.behave(&Behaviour::new(Mode::Hang))?;
+    hang(&mut world).await?;
     world.quiet().await?;
     until(bench.scale.settle, "both workers count what the API lists", async || {
         let jobs = world.api.all(&format!("/api/v1/tenants/{TENANT}/jobs")).await.map_err(|error| format!("{error:#}"))?;
