@@ -8,12 +8,13 @@ use std::time::Duration;
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
 use pulse_runtime::{Chain, Clock, Deps, Outage, Shutdown};
-use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake};
+use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake, within};
 use pulse_telemetry::{Activity, Span, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
+use crate::STORE_MAX;
 use crate::attempt::Deliverer;
 use crate::destinations::{Destinations, Limits};
 use crate::settings::Settings;
@@ -132,7 +133,7 @@ impl Lane {
         self.claiming.spawn(self.telemetry.scope(async move {
             let timer = deliverer.metrics.claim_jobs.start();
             let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), "claim_jobs");
-            let result = claiming.run(store.claim_jobs(deliverer.queue, claim, &busy)).await;
+            let result = claiming.run(within(STORE_MAX, store.claim_jobs(deliverer.queue, claim, &busy))).await;
             match &result {
                 Ok(batch) if batch.jobs.is_empty() => timer.discard(),
                 Ok(_) => timer.success(),
@@ -257,7 +258,7 @@ impl Lane {
             by_lease.entry(held.lease).or_default().push((held.claimed.job.tenant_id, held.claimed.job.job_id));
         }
         for (lease, jobs) in by_lease {
-            if let Err(error) = self.store.release_jobs(lease, &jobs).await {
+            if let Err(error) = within(STORE_MAX, self.store.release_jobs(lease, &jobs)).await {
                 tracing::warn!(error = %Chain(&error), jobs = jobs.len(), "jobs could not be given back: they come back when their lease has passed");
             }
         }

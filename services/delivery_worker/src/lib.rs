@@ -48,6 +48,8 @@ pub use crate::settings::Settings;
 
 /// How long the last attempts may take to be recorded once the deliveries have drained.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
+/// How long a call to the store may take. Longer than the store's own bound of a statement, so that it is met only where nobody answers at all.
+const STORE_MAX: Duration = Duration::from_secs(35);
 /// How many tenants have their counters shown from the start; the others' appear with their first job.
 const TENANTS_KNOWN_MAX: u32 = 1000;
 

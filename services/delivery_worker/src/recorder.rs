@@ -9,9 +9,10 @@ use pulse_domain::ids::TenantId;
 use pulse_domain::job::{JobState, Verdict};
 use pulse_domain::trace::TraceParent;
 use pulse_runtime::{Chain, Clock, Outage, Spans};
-use pulse_store::{AttemptRecord, RecordSummary, SharedStore};
+use pulse_store::{AttemptRecord, RecordSummary, SharedStore, within};
 use tokio::sync::mpsc;
 
+use crate::STORE_MAX;
 use crate::metrics::Metrics;
 
 /// The name of a batch's span, and of the call that writes it.
@@ -72,7 +73,8 @@ impl Recorder {
     async fn record(&self, batch: &[AttemptRecord]) -> pulse_store::Result<()> {
         let (mut backoff, mut outage) = (BACKOFF_MIN, Outage::default());
         loop {
-            let writing = self.spans.query(RECORD, batch.len(), self.store.record_attempts(batch, self.clock.now()));
+            let writing = within(STORE_MAX, self.store.record_attempts(batch, self.clock.now()));
+            let writing = self.spans.query(RECORD, batch.len(), writing);
             match self.metrics.record_attempts.run(writing).await {
                 Ok(summary) => {
                     self.count(batch, summary).await;
@@ -112,7 +114,7 @@ impl Recorder {
 
     /// Of a batch in which some leases were lost the summary does not say which, so the store is asked.
     async fn is_dead(&self, record: &AttemptRecord) -> bool {
-        let job = self.store.job(&record.tenant_id, record.attempt.job_id).await;
+        let job = within(STORE_MAX, self.store.job(&record.tenant_id, record.attempt.job_id)).await;
         matches!(job, Ok(Some(job)) if job.state == JobState::Dead)
     }
 }

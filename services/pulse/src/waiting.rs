@@ -99,14 +99,16 @@ async fn look(postgres: &Postgres, schema: Schema, awaited: &AwaitedDatabase, cl
 }
 
 async fn prepare(postgres: &Postgres, schema: Schema) -> Result<Option<Migrated>, SchemaError> {
-    if schema == Schema::BroughtHere {
-        match postgres.migrate().await {
-            // Its schema may be right all the same.
-            Err(SchemaError::NotOwner(_)) => {}
-            migrated => return migrated.map(Some),
-        }
+    match postgres.check().await {
+        Err(SchemaError::Missing | SchemaError::Older { .. }) if schema == Schema::BroughtHere => {}
+        // A newer one too, where this version can work on it.
+        checked => return checked.map(|()| None),
     }
-    postgres.check().await.map(|()| None)
+    match postgres.migrate().await {
+        // Whoever owns it may.
+        Err(SchemaError::NotOwner(_)) => postgres.check().await.map(|()| None),
+        migrated => migrated.map(Some),
+    }
 }
 
 /// The kinds of waiting, as /ready and docs/operations.md name them.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Is told of every request for a connection, on its way: so it must be quick and not block.
 pub trait AcquireObserver: Debug + Send + Sync + 'static {
@@ -39,18 +39,24 @@ impl Acquires {
     }
 
     /// Waits for a connection before the observer's eyes.
-    pub(crate) async fn observed<T>(&self, acquire: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    pub(crate) async fn observed<T>(&self, acquire: impl Future<Output = Result<T>>) -> Result<T> {
         let mut wait = self.0.get().map(|observer| Wait::begin(&**observer));
         let acquired = acquire.await;
         if let Some(wait) = &mut wait {
             wait.end = match &acquired {
                 Ok(_) => AcquireEnd::Acquired,
-                Err(sqlx::Error::PoolTimedOut) => AcquireEnd::TimedOut,
+                Err(error) if is_timeout(error) => AcquireEnd::TimedOut,
                 Err(_) => AcquireEnd::Failed,
             };
         }
-        Ok(acquired?)
+        acquired
     }
+}
+
+/// Whether others held all connections for as long as may be waited.
+fn is_timeout(error: &Error) -> bool {
+    let Error::Unavailable(source) = error else { return false };
+    matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut))
 }
 
 /// A request that waits, until it is dropped.

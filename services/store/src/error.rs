@@ -1,5 +1,7 @@
 //! What can go wrong in a store.
 
+use std::time::Duration;
+
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
 
@@ -27,6 +29,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A newer version of Pulse has brought the schema where this one cannot work on it.
+    #[error("the database's schema has become a newer version's")]
+    Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A defect of ours: a statement that the database refuses.
     #[error("the database refused a statement")]
     Rejected(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -40,6 +45,7 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Missing { .. } => "missing",
             Self::Corrupt { .. } => "corrupt",
+            Self::Schema(_) => "schema_newer",
             Self::Rejected(_) => "rejected",
         }
     }
@@ -48,6 +54,14 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+}
+
+/// Waits for a call no longer than this; one that takes longer is given up and counts as unavailable. What it has done may stay done.
+///
+/// # Errors
+/// The call's own, or that it took too long.
+pub async fn within<T>(bound: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(bound, call).await.unwrap_or_else(|elapsed| Err(Error::Unavailable(elapsed.into())))
 }
 
 /// What a database's own code says of a failure.

@@ -40,7 +40,7 @@ pub use acquire::{AcquireEnd, AcquireObserver};
 pub use alerts::{AlertFilter, AlertStore, TenantFleet};
 pub use delivery::{AttemptRecord, ClaimedJob, DeliveryStore, JobBatch, JobFilter, RecordSummary};
 pub use dispatch::{DispatchStore, DispatchSummary, EventBatch};
-pub use error::{Error, Result};
+pub use error::{Error, Result, within};
 pub use evaluation::{CommitSummary, DueBatch, EvaluationStore, RulesVersion};
 pub use ingest::{DeviceCredential, IngestStore};
 pub use ops::{OpsStore, Purged};
@@ -96,7 +96,7 @@ pub struct PoolStatus {
 pub struct PoolSettings {
     /// The most connections. SQLite takes at least 2: one is for writing, the others read.
     pub max_connections: u32,
-    /// How long to wait for a free connection before the call fails as unavailable.
+    /// How long to wait for a free connection before the call fails as unavailable. Where the server cannot be reached it fails within seconds.
     pub acquire_timeout: Duration,
 }
 

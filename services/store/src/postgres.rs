@@ -5,6 +5,7 @@
 
 mod alerts;
 mod changes;
+mod connection;
 mod delivery;
 mod dispatch;
 mod error;
@@ -19,14 +20,14 @@ mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 
 use crate::acquire::Acquires;
-use crate::{AcquireObserver, Database, PoolSettings, PoolStatus, Result, Topic, Wake};
+use crate::{AcquireObserver, Database, Error, PoolSettings, PoolStatus, Result, Topic, Wake};
 
+use connection::{Server, pool_options};
 use hints::Hints;
 use transaction::Scope;
 
@@ -37,6 +38,8 @@ pub use schema::{Migrated, SchemaError, UrlError};
 #[derive(Clone)]
 pub struct Postgres {
     options: PgConnectOptions,
+    /// Whether connections keep what was prepared on them from one transaction to the next.
+    keeps_prepared: bool,
     hints: Hints,
 }
 
@@ -55,8 +58,9 @@ impl Postgres {
     /// Says what a URL looks like, never what this one held.
     pub fn new(url: &str) -> Result<Self, UrlError> {
         let options = schema::options(url)?;
-        let hints = Hints::new(options.clone());
-        Ok(Self { options, hints })
+        let keeps_prepared = schema::keeps_prepared(url);
+        let hints = Hints::new(options.clone(), keeps_prepared);
+        Ok(Self { options, keeps_prepared, hints })
     }
 
     /// Where the database is, for people: `host:port/name`.
@@ -83,29 +87,23 @@ impl Postgres {
     /// A pool for one service, so that the pool's numbers speak of that service alone. Connects when it is first used, not now. The server
     /// shows `name` as the application's.
     pub fn pool(&self, name: &str, settings: PoolSettings) -> PostgresStore {
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            // Waits are measured and told to the observer: when the server is slow or away a line for each would be thousands.
-            .acquire_slow_threshold(settings.acquire_timeout)
-            // A connection that died while it idled is noticed when its transaction begins, where trying the next one is safe.
-            .test_before_acquire(false)
-            .idle_timeout(IDLE_MAX)
-            .max_lifetime(LIFETIME_MAX)
-            .connect_lazy_with(self.options.clone().application_name(&format!("pulse {name}")));
-        PostgresStore { pool, hints: self.hints.clone(), acquires: Acquires::default() }
+        let options = self.options.clone().application_name(&format!("pulse {name}"));
+        PostgresStore {
+            pool: pool_options(settings.max_connections, settings.acquire_timeout).connect_lazy_with(options.clone()),
+            server: Server::new(options),
+            keeps_prepared: self.keeps_prepared,
+            hints: self.hints.clone(),
+            acquires: Acquires::default(),
+        }
     }
 }
-
-/// How long a connection may idle.
-const IDLE_MAX: Duration = Duration::from_mins(10);
-/// How long a connection is used: after a failover or a restart of a pooler, all have moved within this.
-const LIFETIME_MAX: Duration = Duration::from_mins(30);
 
 /// One service's door to the database.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    server: Server,
+    keeps_prepared: bool,
     hints: Hints,
     acquires: Acquires,
 }
@@ -118,8 +116,9 @@ impl Database for PostgresStore {
 
     async fn ping(&self) -> Result<()> {
         let mut transaction = self.begin(Scope::AllTenants).await?;
-        sqlx::query("SELECT FROM schema_compatibility").execute(transaction.connection()).await?;
-        transaction.commit().await
+        let fits = schema::is_known(transaction.connection()).await?;
+        transaction.commit().await?;
+        fits.map_err(|newer| Error::Schema(newer.into()))
     }
 
     fn pool(&self) -> PoolStatus {

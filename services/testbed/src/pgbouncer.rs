@@ -6,16 +6,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 
 use crate::account::Account;
 use crate::keeper::Keeper;
-use crate::postgres::{ADMIN, Cluster, OWNER, PASSWORD};
+use crate::postgres::{ADMIN, Cluster, PASSWORD};
 
+/// Connections of the shared one to a database.
+const SHARED_POOL_SIZE: u32 = 8;
 const START_MAX: Duration = Duration::from_secs(20);
 /// Debian puts it where the PATH of users need not lead.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer"];
 
-/// A PgBouncer in transaction mode: between two transactions a client may meet another connection of the server.
+/// A PgBouncer in transaction mode that lets in every role of the cluster: a client's next transaction meets another connection of the server,
+/// where there are several.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,
@@ -24,17 +28,25 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
+    /// The test process's one, in front of [`Cluster::shared`].
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<PgBouncer> = OnceCell::const_new();
+        SHARED.get_or_init(|| async { Self::start(Cluster::shared().await, SHARED_POOL_SIZE).await }).await
+    }
+
     /// Starts it with at most `pool_size` connections to each database.
     pub async fn start(cluster: &Cluster, pool_size: u32) -> Self {
         let account = Account::unprivileged();
         let keeper = Keeper::new(&std::env::temp_dir(), account);
         let (port, server_port) = (crate::free_port(), cluster.port());
         let (users, settings) = (keeper.folder().join("users"), keeper.folder().join("pgbouncer.ini"));
-        account.write(&users, &format!("\"{OWNER}\" \"{PASSWORD}\"\n\"{ADMIN}\" \"{PASSWORD}\"\n"));
+        // The superuser looks up the other roles.
+        account.write(&users, &format!("\"{ADMIN}\" \"{PASSWORD}\"\n"));
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = {pool_size}\n\
-             max_client_conn = 1000\nignore_startup_parameters = extra_float_digits\n",
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\nauth_user = {ADMIN}\npool_mode = transaction\n\
+             default_pool_size = {pool_size}\nserver_round_robin = 1\nmax_client_conn = 1000\n\
+             ignore_startup_parameters = extra_float_digits\n",
             users.display()
         );
         account.write(&settings, &text);

@@ -1,6 +1,8 @@
 //! A network between a client and a server that can be cut, halted and slowed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ pub struct Proxy {
     wanted: Option<watch::Sender<Network>>,
     /// What the thread has seen to.
     applied: watch::Receiver<Network>,
+    /// Counts how often the connections of the time were lost.
+    losses: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,11 +41,13 @@ impl Proxy {
         let port = crate::free_port();
         let (wanted, orders) = watch::channel(Network::Open(Duration::ZERO));
         let (done, applied) = watch::channel(Network::Cut);
+        let losses = Arc::new(AtomicU64::new(0));
+        let route = Route { target, losses: Arc::clone(&losses) };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(port, target, orders, done));
+            runtime.block_on(serve(port, route, orders, done));
         });
-        let mut proxy = Self { port, wanted: Some(wanted), applied, thread: Some(thread) };
+        let mut proxy = Self { port, wanted: Some(wanted), applied, losses, thread: Some(thread) };
         proxy.heal().await;
         proxy
     }
@@ -59,6 +65,12 @@ impl Proxy {
     /// Nothing that is sent arrives, and nobody is told: connections stay open, new ones open and hear nothing.
     pub async fn stall(&mut self) {
         self.set(Network::Stalled).await;
+    }
+
+    /// The connections that there are stay open and carry nothing any more, as when the other machine was replaced by another one. New ones
+    /// go through.
+    pub fn lose_connections(&mut self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All goes through again, also what was sent meanwhile.
@@ -86,8 +98,21 @@ impl Drop for Proxy {
     }
 }
 
+/// Where connections go.
+#[derive(Debug, Clone)]
+struct Route {
+    target: u16,
+    losses: Arc<AtomicU64>,
+}
+
+impl Route {
+    fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
+    }
+}
+
 /// Until the handle is dropped; with it all connections end.
-async fn serve(port: u16, target: u16, mut orders: watch::Receiver<Network>, done: watch::Sender<Network>) {
+async fn serve(port: u16, route: Route, mut orders: watch::Receiver<Network>, done: watch::Sender<Network>) {
     loop {
         let network = *orders.borrow_and_update();
         if network == Network::Cut {
@@ -95,14 +120,14 @@ async fn serve(port: u16, target: u16, mut orders: watch::Receiver<Network>, don
             if orders.changed().await.is_err() {
                 return;
             }
-        } else if !listen(port, target, &mut orders, &done).await {
+        } else if !listen(port, &route, &mut orders, &done).await {
             return;
         }
     }
 }
 
 /// Until the network is cut, or false when the handle was dropped.
-async fn listen(port: u16, target: u16, orders: &mut watch::Receiver<Network>, done: &watch::Sender<Network>) -> bool {
+async fn listen(port: u16, route: &Route, orders: &mut watch::Receiver<Network>, done: &watch::Sender<Network>) -> bool {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut connections = JoinSet::new();
     loop {
@@ -115,19 +140,19 @@ async fn listen(port: u16, target: u16, orders: &mut watch::Receiver<Network>, d
         done.send_replace(network);
         tokio::select! {
             changed = orders.changed() => if changed.is_err() { return false },
-            accepted = listener.accept() => { connections.spawn(carry(accepted.unwrap().0, target, orders.clone())); }
+            accepted = listener.accept() => { connections.spawn(carry(accepted.unwrap().0, route.clone(), orders.clone())); }
             Some(_ended) = connections.join_next() => {}
         }
     }
 }
 
 /// Carries a connection until both sides have ended it or the network is cut.
-async fn carry(client: TcpStream, target: u16, mut orders: watch::Receiver<Network>) {
-    let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], target))).await else { return };
+async fn carry(client: TcpStream, route: Route, mut orders: watch::Receiver<Network>) {
+    let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], route.target))).await else { return };
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let ((from_client, mut to_client), (from_server, mut to_server)) = (client.into_split(), server.into_split());
-    let (there, back) = (orders.clone(), orders.clone());
+    let (there, back) = (Direction::new(&route, &orders), Direction::new(&route, &orders));
     let cut = tokio::select! {
         _ended = async { tokio::join!(pump(from_client, &mut to_server, there), pump(from_server, &mut to_client, back)) } => false,
         cut = orders.wait_for(|network| *network == Network::Cut) => cut.is_ok(),
@@ -141,12 +166,37 @@ async fn carry(client: TcpStream, target: u16, mut orders: watch::Receiver<Netwo
     }
 }
 
+/// One direction of a connection.
+struct Direction {
+    orders: watch::Receiver<Network>,
+    route: Route,
+    /// How many losses there had been when it began.
+    began: u64,
+}
+
+impl Direction {
+    fn new(route: &Route, orders: &watch::Receiver<Network>) -> Self {
+        Self { orders: orders.clone(), route: route.clone(), began: route.losses() }
+    }
+
+    /// Waits until something may go on, and how much later; none when the proxy ends.
+    async fn open(&mut self) -> Option<Duration> {
+        let open = self.orders.wait_for(|network| matches!(network, Network::Open(_))).await.map(|network| *network);
+        if self.route.losses() != self.began {
+            std::future::pending::<()>().await;
+        }
+        match open {
+            Ok(Network::Open(delay)) => Some(delay),
+            _ => None,
+        }
+    }
+}
+
 /// Carries one direction to its end, and says so on the other side.
-async fn pump(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, mut orders: watch::Receiver<Network>) {
+async fn pump(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, mut direction: Direction) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let open = orders.wait_for(|network| matches!(network, Network::Open(_))).await.map(|network| *network);
-        let Ok(Network::Open(delay)) = open else { return };
+        let Some(delay) = direction.open().await else { return };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }

@@ -128,7 +128,7 @@ impl From<pulse_store::Error> for Problem {
             Error::Conflict { what } => Self::new(Kind::Conflict, format!("{what} exists already")),
             Error::Missing { what: "the cursor" } => Self::new(Kind::InvalidCursor, "hand back `next` of this list's last page as `after`"),
             Error::Missing { what } => Self::validation(format!("{what} does not exist")),
-            Error::Unavailable(_) => {
+            Error::Unavailable(_) | Error::Schema(_) => {
                 let cause = Unserved(pulse_runtime::Chain(&error).to_string());
                 Self { cause: Some(cause), ..Self::new(Kind::Unavailable, "the database is not available, try again") }
             }

@@ -4,15 +4,18 @@
 //! database wait for each other. One that is lost with its process costs a poll's wait.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::connection::{ANSWER_MAX, pool_options};
 use crate::{Topic, Wake};
 
 /// The channel; a notice's payload is its topic.
@@ -21,6 +24,10 @@ const CHANNEL: &str = "pulse";
 const COALESCE: Duration = Duration::from_millis(20);
 /// After a failure, how long until the next try.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
+/// How long connecting, or sending a notice, may take.
+const CALL_MAX: Duration = Duration::from_secs(5);
+/// After this long without a notice the connection is asked whether it still lives: one to a server gone without a word would go on for ever.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 const TOPICS: [Topic; 3] = [Topic::Readings, Topic::Events, Topic::Jobs];
 
@@ -38,9 +45,11 @@ pub(super) struct Hints(Arc<Shared>);
 
 struct Shared {
     options: PgConnectOptions,
+    /// Whether a connection stays one's own after a transaction; behind a pooler it does not, and nobody can listen on it.
+    listens: bool,
     board: Arc<Board>,
-    /// The two tasks, from the first call that needs them on.
-    tasks: OnceLock<[Task; 2]>,
+    /// The tasks, from the first call that needs them on.
+    tasks: OnceLock<(Task, Option<Task>)>,
 }
 
 /// Without the options, which hold the password.
@@ -87,10 +96,10 @@ impl Board {
 }
 
 impl Hints {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(options: PgConnectOptions, listens: bool) -> Self {
         let board =
             Arc::new(Board { topics: std::array::from_fn(|_| (watch::Sender::new(0), AtomicBool::new(false))), untold: Notify::new() });
-        Self(Arc::new(Shared { options, board, tasks: OnceLock::new() }))
+        Self(Arc::new(Shared { options, listens, board, tasks: OnceLock::new() }))
     }
 
     /// Says that there is work on a topic; to be called after the commit.
@@ -108,13 +117,14 @@ impl Hints {
         Wake::new(self.0.board.topic(topic).0.subscribe())
     }
 
-    /// Both share two connections of their own, so that neither takes one from a service's pool or waits for it.
+    /// Each has a connection of its own, so that neither takes one from a service's pool or waits for it.
     fn ensure_running(&self) {
         self.0.tasks.get_or_init(|| {
-            let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(self.0.options.clone().application_name("pulse hints"));
-            let tell = tokio::spawn(tell(Arc::clone(&self.0.board), pool.clone()));
-            let listen = tokio::spawn(listen(Arc::clone(&self.0.board), pool));
-            [Task(tell), Task(listen)]
+            let options = self.0.options.clone().application_name("pulse hints");
+            let board = || Arc::clone(&self.0.board);
+            let tell = tell(board(), pool_options(1, CALL_MAX).connect_lazy_with(options.clone()));
+            let listen = self.0.listens.then(|| Task(tokio::spawn(listen(board(), options))));
+            (Task(tokio::spawn(tell)), listen)
         });
     }
 }
@@ -128,28 +138,37 @@ async fn tell(board: Arc<Board>, pool: PgPool) {
             continue;
         }
         // The channel and the topics are constants of this file.
-        let told = sqlx::raw_sql(AssertSqlSafe(notices)).execute(&pool).await;
+        let told = timeout(CALL_MAX, sqlx::raw_sql(AssertSqlSafe(notices)).execute(&pool)).await;
         // Without the database nobody could do the work either, and whoever comes back polls.
-        tokio::time::sleep(if told.is_ok() { COALESCE } else { RETRY_WAIT }).await;
+        tokio::time::sleep(if matches!(told, Ok(Ok(_))) { COALESCE } else { RETRY_WAIT }).await;
     }
 }
 
 /// Counts what other processes tell. Whatever was told while nobody listened is made up for by one signal on every topic.
-async fn listen(board: Arc<Board>, pool: PgPool) {
+async fn listen(board: Arc<Board>, options: PgConnectOptions) {
     loop {
-        // An error is the database's being away, or a pooler's that has no LISTEN: polling goes on.
-        let _away = hear(&board, &pool).await;
+        // An error is the database's being away: polling goes on.
+        let _away = hear(&board, &options).await;
         tokio::time::sleep(RETRY_WAIT).await;
     }
 }
 
-async fn hear(board: &Board, pool: &PgPool) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn hear(board: &Board, options: &PgConnectOptions) -> sqlx::Result<()> {
+    // A pool for each time: a connection that does not answer would keep its place.
+    let pool = pool_options(1, CALL_MAX).connect_lazy_with(options.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
+    TOPICS.into_iter().for_each(|topic| board.count(topic));
     loop {
-        TOPICS.into_iter().for_each(|topic| board.count(topic));
-        while let Some(notice) = listener.try_recv().await? {
-            TOPICS.into_iter().filter(|topic| name(*topic) == notice.payload()).for_each(|topic| board.count(topic));
+        match timeout(SILENCE_MAX, listener.try_recv()).await {
+            Ok(Ok(Some(notice))) => TOPICS.into_iter().filter(|topic| name(*topic) == notice.payload()).for_each(|topic| board.count(topic)),
+            // The connection was lost and is made anew by the next look; what was told meanwhile is not.
+            Ok(Ok(None)) => TOPICS.into_iter().for_each(|topic| board.count(topic)),
+            Ok(Err(error)) => return Err(error),
+            Err(_silence) => {
+                let answer = timeout(ANSWER_MAX, sqlx::raw_sql("SELECT").execute(&mut listener)).await;
+                answer.map_err(|_silent| sqlx::Error::Io(ErrorKind::TimedOut.into()))??;
+            }
         }
     }
 }

@@ -74,6 +74,12 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, UrlError> {
     PgConnectOptions::from_str(url).map_err(|_| UrlError)
 }
 
+/// Whether what is prepared on a connection is there in its next transaction too: not behind a pooler, as its URL says.
+pub(super) fn keeps_prepared(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    !parameters.split('&').any(|parameter| parameter == "statement-cache-capacity=0")
+}
+
 fn known() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
@@ -118,12 +124,19 @@ async fn check_version(connection: &mut PgConnection) -> Result<(), SchemaError>
     if found < known {
         return Err(SchemaError::Older { found, needed: known });
     }
-    let oldest: i64 = sqlx::query_scalar("SELECT oldest_version FROM schema_compatibility")
-        .persistent(false)
-        .fetch_one(connection)
-        .await
-        .map_err(read_error)?;
+    let oldest = oldest(connection).await.map_err(read_error)?;
     if oldest > known { Err(SchemaError::Newer { found, known }) } else { Ok(()) }
+}
+
+/// The oldest version that can work on the schema as it is.
+async fn oldest(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT oldest_version FROM schema_compatibility").persistent(false).fetch_one(connection).await
+}
+
+/// Whether this version can still work on the schema: while it runs, a newer one may have brought it further.
+pub(super) async fn is_known(connection: &mut PgConnection) -> sqlx::Result<Result<(), SchemaError>> {
+    let (found, known) = (oldest(connection).await?, known());
+    Ok(if found > known { Err(SchemaError::Newer { found, known }) } else { Ok(()) })
 }
 
 /// The version that the schema is at; 0 before the first migration.
@@ -187,6 +200,17 @@ mod tests {
         {
             let error = options(bad).unwrap_err();
             assert!(!format!("{error:?} {error}").contains("secret"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_says_that_a_pooler_keeps_nothing_prepared() {
+        for (url, keeps) in [
+            ("postgres://db/pulse", true),
+            ("postgres://db/pulse?statement-cache-capacity=50", true),
+            ("postgres://db/pulse?sslmode=verify-full&statement-cache-capacity=0", false),
+        ] {
+            assert_eq!(keeps_prepared(url), keeps, "{url}");
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use pulse_domain::ids::TenantId;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _};
+use tokio::time::timeout;
 
 use super::PostgresStore;
 use crate::{Error, Result};
@@ -45,8 +45,12 @@ impl<'a> From<Option<&'a TenantId>> for Scope<'a> {
     }
 }
 
-fn begin_statement(scope: Scope<'_>) -> String {
-    let mut text = format!("BEGIN; {BOUNDS}; {PLANS}");
+/// Behind a pooler that cannot keep prepared statements, the server's connection may hold others' under the names that this one will use.
+const FORGET_PREPARED: &str = "; DEALLOCATE ALL";
+
+fn begin_statement(scope: Scope<'_>, keeps_prepared: bool) -> String {
+    let forget = if keeps_prepared { "" } else { FORGET_PREPARED };
+    let mut text = format!("BEGIN{forget}; {BOUNDS}; {PLANS}");
     let tenant = match scope {
         Scope::AllTenants => None,
         Scope::Tenant(tenant_id) => Some(tenant_id.as_str()),
@@ -80,12 +84,14 @@ impl PostgresStore {
     /// Begins a transaction on a free connection. Idle connections that turn out to be dead are put aside for the next one: nothing has been
     /// asked of them yet.
     pub(super) async fn begin<'a>(&self, scope: impl Into<Scope<'a>>) -> Result<Transaction> {
-        let statement = begin_statement(scope.into());
+        let statement = begin_statement(scope.into(), self.keeps_prepared);
+        let bound = self.pool.options().get_acquire_timeout();
         let mut dead = 0;
         loop {
-            let connection: PoolConnection<Postgres> = self.acquires.observed(self.pool.acquire()).await?;
+            let connection = self.acquires.observed(self.server.acquire(&self.pool)).await?;
             let text = AssertSqlSafe(statement.clone()).into_sql_str();
-            match sqlx::Transaction::begin(connection, Some(text)).await.map_err(Error::from) {
+            let began = timeout(bound, sqlx::Transaction::begin(connection, Some(text)));
+            match began.await.map_err(|silent| Error::Unavailable(silent.into()))?.map_err(Error::from) {
                 Ok(transaction) => return Ok(Transaction(transaction)),
                 Err(Error::Unavailable(_)) if dead < self.pool.options().get_max_connections() => dead += 1,
                 Err(error) => return Err(error),
@@ -122,8 +128,8 @@ mod tests {
     #[test]
     fn a_transaction_names_its_tenant() {
         let tenant_id = TenantId::parse("acme").unwrap();
-        assert!(!begin_statement(Scope::AllTenants).contains("tenant_id"));
-        assert!(begin_statement((&tenant_id).into()).ends_with("; SET LOCAL pulse.tenant_id = 'acme'"));
-        assert!(begin_statement(None.into()).contains("pulse.tenant_id = '*'"));
+        assert!(!begin_statement(Scope::AllTenants, true).contains("tenant_id"));
+        assert!(begin_statement((&tenant_id).into(), true).ends_with("; SET LOCAL pulse.tenant_id = 'acme'"));
+        assert!(begin_statement(None.into(), true).contains("pulse.tenant_id = '*'"));
     }
 }

@@ -12,7 +12,7 @@ use crate::Result;
 impl SqliteStore {
     /// A connection to read with.
     pub(super) async fn reader(&self) -> Result<PoolConnection<Sqlite>> {
-        self.acquires.observed(self.readers.acquire()).await
+        self.acquires.observed(async { Ok(self.readers.acquire().await?) }).await
     }
 
     /// Waits for the gate, then for this service's one writing connection.

@@ -51,6 +51,13 @@ impl Db {
         Self { store, place: Place::Server(server) }
     }
 
+    /// The same behind a PgBouncer, which hands out connections by the transaction.
+    pub(crate) async fn pooled() -> Self {
+        let server = Server::new().await;
+        let store = server.pooled_store_of("pulse_worker").await;
+        Self { store, place: Place::Server(server) }
+    }
+
     /// The file of one on SQLite.
     pub(crate) fn file(&self) -> &Sqlite {
         match &self.place {

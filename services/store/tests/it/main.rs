@@ -34,6 +34,12 @@ macro_rules! contract {
             async fn on_postgres() {
                 check($crate::fixture::Db::postgres().await).await;
             }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs PostgreSQL and PgBouncer: run tools/test"]
+            async fn behind_a_pooler() {
+                check($crate::fixture::Db::pooled().await).await;
+            }
         }
     };
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod connections;
 mod races;
 mod schema;
 mod tls;
@@ -11,7 +12,9 @@ use std::time::Duration;
 
 use pulse_store::postgres::Postgres;
 use pulse_store::{PoolSettings, SharedStore};
+use pulse_testbed::pgbouncer::PgBouncer;
 use pulse_testbed::postgres::{ADMIN, Cluster, Database, PASSWORD};
+use pulse_testbed::proxy::Proxy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _};
 
 /// A test's database, with this version's schema.
@@ -27,19 +30,35 @@ impl Server {
         Self { database: Cluster::shared().await.database_from("schema", migrate).await }
     }
 
-    /// The URL for a service: a login role of this database alone that is a member of `role`.
-    pub(crate) async fn url_of(&self, role: &str) -> String {
+    /// A login role of this database alone that is a member of `role`, for a service.
+    async fn login(&self, role: &str) -> String {
         let login = format!("{}_{role}", self.database.name());
         let make = format!(
             "DO $$ BEGIN CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}' IN ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
         );
         self.database.execute(&make).await;
-        self.database.url_as(&login)
+        login
+    }
+
+    /// The URL for a service in this role.
+    pub(crate) async fn url_of(&self, role: &str) -> String {
+        self.database.url_as(&self.login(role).await)
+    }
+
+    /// The same through a network that can fail.
+    async fn url_through(&self, network: &Proxy, role: &str) -> String {
+        self.database.url_as_at(&self.login(role).await, network.port())
     }
 
     /// A store for a service in this role.
     pub(crate) async fn store_of(&self, role: &str) -> SharedStore {
-        Arc::new(Postgres::new(&self.url_of(role).await).unwrap().pool("test", PoolSettings::default()))
+        store(&self.url_of(role).await, PoolSettings::default())
+    }
+
+    /// The same behind a pooler, set up as docs/operations.md says for one that cannot keep prepared statements.
+    pub(crate) async fn pooled_store_of(&self, role: &str) -> SharedStore {
+        let url = self.database.url_as_at(&self.login(role).await, PgBouncer::shared().await.port());
+        store(&format!("{url}?statement-cache-capacity=0"), PoolSettings::default())
     }
 
     /// A connection in this role, for queries by hand.
@@ -51,6 +70,10 @@ impl Server {
     async fn connect(&self) -> PgConnection {
         connect(&self.database.url_as(ADMIN)).await
     }
+}
+
+fn store(url: &str, settings: PoolSettings) -> SharedStore {
+    Arc::new(Postgres::new(url).unwrap().pool("test", settings))
 }
 
 async fn connect(url: &str) -> PgConnection {

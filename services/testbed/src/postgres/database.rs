@@ -64,12 +64,17 @@ impl Database {
 
     /// Its URL for its owner through a proxy or a pooler on this port of 127.0.0.1.
     pub fn url_at(&self, port: u16) -> String {
-        url(OWNER, port, &self.name, &self.parameters)
+        self.url_as_at(OWNER, port)
     }
 
     /// Its URL for a role that has [`super::PASSWORD`].
     pub fn url_as(&self, role: &str) -> String {
-        url(role, self.port, &self.name, &self.parameters)
+        self.url_as_at(role, self.port)
+    }
+
+    /// Its URL for such a role through a proxy or a pooler on this port of 127.0.0.1.
+    pub fn url_as_at(&self, role: &str, port: u16) -> String {
+        url(role, port, &self.name, &self.parameters)
     }
 
     /// Runs statements in it as the superuser.

@@ -101,6 +101,7 @@ async fn a_newer_schema_says_whether_this_version_can_live_with_it() {
     let db = Db::postgres().await;
     let service = Postgres::new(&db.server().url_of("pulse_api").await).unwrap();
     let owner = Postgres::new(&db.server().database.url()).unwrap();
+    let running = db.server().store_of("pulse_api").await;
     let mut superuser = db.server().connect().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'newer', true, 'x', 1)";
     execute(&mut superuser, newer).await.unwrap();
@@ -109,11 +110,14 @@ async fn a_newer_schema_says_whether_this_version_can_live_with_it() {
     service.check().await.unwrap();
     let refused = owner.migrate().await.unwrap_err();
     assert!(matches!(refused, SchemaError::Newer { found: 99, known } if known < 99), "{refused:?}");
+    running.ping().await.unwrap();
 
     execute(&mut superuser, "UPDATE schema_compatibility SET oldest_version = 99").await.unwrap();
     let refused = service.check().await.unwrap_err();
     assert!(matches!(refused, SchemaError::Newer { found: 99, .. }) && !refused.is_transient(), "{refused:?}");
     assert!(refused.to_string().contains("newer Pulse"), "{refused}");
+    let noticed = running.ping().await.unwrap_err();
+    assert!(noticed.kind() == "schema_newer" && chain(&noticed).contains("newer Pulse"), "{noticed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
