@@ -114,6 +114,24 @@ async fn what_waiting_cannot_mend_ends_the_program_with_a_line() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run tools/test"]
+async fn a_schema_that_is_brought_further_is_worked_on_while_it_can_be() {
+    let database = Cluster::shared().await.database().await;
+    assert_eq!(run_to_end(&["migrate"], &database.url()).0, Some(0));
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (900, 'later', true, '', 0)";
+    database.execute(newer).await;
+    let port_base = free_ports().to_string();
+    let (code, said) = run_to_end(&["up", "--duration", "1s", "--port-base", &port_base], &database.url());
+    assert!(code == Some(0) && said.contains("is up"), "{code:?} {said}");
+
+    let service = Running::start("evaluator", &database.url(), free_ports());
+    service.ready().await;
+    database.execute("UPDATE schema_compatibility SET oldest_version = 900").await;
+    let reason = service.not_ready(&["schema_newer since 20"]).await;
+    assert!(reason.contains("newer version"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run tools/test"]
 async fn a_database_that_dies_is_survived_quietly() {
     let mut cluster = Cluster::start(Settings::default()).await;
     let database = cluster.database().await;
