@@ -97,7 +97,8 @@ async fn a_server_that_has_no_room_is_waited_for_and_named() {
     let (db, _network, store) = scene(PoolSettings { acquire_timeout: Duration::from_secs(3), ..ONE }).await;
     let (mut superuser, name) = (db.server().connect().await, db.server().database.name().to_owned());
     execute(&mut superuser, &format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await.unwrap();
-    let ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let ended =
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     execute(&mut superuser, ended).await.unwrap();
     let full = cause(&store.ping().await.unwrap_err());
     assert!(full.contains("too many connections"), "{full}");
