@@ -58,7 +58,7 @@ pub(crate) async fn run(settings: &JobsSettings, database: &Scratch) -> anyhow::
     let stop = Shutdown::new();
     let sink = Sink::start(SinkSettings::default(), &stop).await?;
     let store = database.store(1)?;
-    population.register_tenants(&store, chrono::Utc::now()).await?;
+    population.register(&store, chrono::Utc::now()).await?;
     receiver::connect(&store, &population, &sink).await?;
     let stock = Stock::make(database, &store, &population, settings.batch).await?;
     let turns = Turns { settings, database, stock };
@@ -90,4 +90,24 @@ async fn rounds(turns: &Turns<'_>, case: &str, ways: &[Way], workers: usize) -> 
         }
     }
     Ok(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Scenario};
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs PostgreSQL: run tools/test"]
+    async fn every_way_does_all_that_waits() {
+        let flags = ["pulse-soak", "jobs", "--jobs", "600", "--delivered", "200", "--claim", "64", "--batch", "100", "--rounds", "1"];
+        let Scenario::Jobs(settings) = Cli::try_parse_from(flags).unwrap().scenario else { unreachable!() };
+        let database = Scratch::make(None).await.unwrap();
+        let report = run(&settings, &database).await.unwrap();
+        database.remove().await.unwrap();
+        assert_eq!((report.figures.len(), report.verdicts.len()), (15, 5), "{report:?}");
+        assert!(report.figures.iter().all(|figure| figure.median() > 0.0), "{report:?}");
+    }
 }

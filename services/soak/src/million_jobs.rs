@@ -1,7 +1,8 @@
 //! A million jobs through the queue: an enqueuer keeps some thousands ready, workers claim and record through the store, and nobody vacuums
 //! but PostgreSQL itself.
 //!
-//! Every job leaves two dead rows and their index entries behind. What must hold: they slow no claim, and the queue's table stays small.
+//! Every job leaves two dead rows and their index entries behind. What must hold: they slow no claim, and there are never more of them than
+//! come between two visits of autovacuum.
 
 mod claims;
 mod enqueuer;
@@ -35,9 +36,9 @@ pub(crate) struct MillionJobsSettings {
     /// Jobs that are ready or claimed at any time
     #[arg(long, default_value_t = 4_000)]
     ready: u64,
-    /// Jobs claimed a second at the most [default: as many as the workers can]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rate: Option<u32>,
+    /// Jobs claimed a second; 0: as many as the workers can
+    #[arg(long, default_value_t = 2_000)]
+    rate: u32,
     /// Workers that claim and record at once
     #[arg(long, default_value_t = 2)]
     workers: usize,
@@ -59,7 +60,7 @@ pub(crate) async fn run(settings: &MillionJobsSettings, database: &Scratch) -> a
     );
     let population = Population::plan(settings.tenants, settings.tenants)?;
     let store = database.store(1)?;
-    population.register_tenants(&store, chrono::Utc::now()).await?;
+    population.register(&store, chrono::Utc::now()).await?;
     // Nothing is sent to it: jobs need somewhere to go.
     let sink = Sink::start(SinkSettings::default(), &Shutdown::new()).await?;
     receiver::connect(&store, &population, &sink).await?;
@@ -85,5 +86,28 @@ pub(crate) async fn run(settings: &MillionJobsSettings, database: &Scratch) -> a
     let (enqueued, claims, ()) = tokio::try_join!(async { enqueuer.await? }, workers, watching)?;
     anyhow::ensure!(enqueued == settings.jobs, "{enqueued} of {} jobs were made", settings.jobs);
     let delivered = looks.delivered().await?;
-    outcome::report(settings, &looks.taken, &Claims::all(claims), delivered)
+    outcome::report(settings, &looks, &Claims::all(claims), delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Scenario};
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs PostgreSQL: run tools/test"]
+    async fn a_short_form_accounts_for_every_job() {
+        let flags =
+            ["pulse-soak", "million-jobs", "--jobs", "3500", "--every", "1000", "--ready", "800", "--batch", "100", "--claim", "50"];
+        let Scenario::MillionJobs(settings) = Cli::try_parse_from(flags.into_iter().chain(["--rate", "0"])).unwrap().scenario else {
+            unreachable!()
+        };
+        let database = Scratch::make(None).await.unwrap();
+        let report = run(&settings, &database).await.unwrap();
+        database.remove().await.unwrap();
+        assert_eq!(report.figures[0].per_second.len(), 4, "the last stretch is the rest: {report:?}");
+        assert!(report.verdicts.iter().any(|verdict| verdict.what.starts_with("jobs delivered") && verdict.holds), "{report:?}");
+    }
 }

@@ -42,18 +42,10 @@ impl Population {
         Ok(Self { tenants, devices })
     }
 
-    /// Registers the tenants alone.
-    pub(crate) async fn register_tenants(&self, store: &impl RegistryStore, now: Timestamp) -> anyhow::Result<()> {
-        for tenant_id in &self.tenants {
-            store.insert_tenant(&Tenant { tenant_id: tenant_id.clone(), name: tenant_id.to_string(), created_at: now }).await?;
-        }
-        Ok(())
-    }
-
     /// Registers all of them, with five rules a tenant.
     pub(crate) async fn register(&self, store: &impl RegistryStore, now: Timestamp) -> anyhow::Result<()> {
-        self.register_tenants(store, now).await?;
         for tenant_id in &self.tenants {
+            store.insert_tenant(&Tenant { tenant_id: tenant_id.clone(), name: tenant_id.to_string(), created_at: now }).await?;
             for (number, (metric, operator, threshold)) in RULES.iter().enumerate() {
                 let name = format!("rule {number}");
                 let body = json!({"name": name, "severity": 3, "metric_name": metric, "operator": operator, "threshold": threshold});

@@ -46,7 +46,8 @@ impl Stock {
         }
         let mut connection = database.connect().await?;
         sqlx::raw_sql(KEEP_EVENTS).execute(&mut connection).await?;
-        through_store::dispatch(store.clone(), batch).await?;
+        let made = through_store::dispatch(store.clone(), batch).await?;
+        anyhow::ensure!(made == population.devices.len(), "{made} of {} jobs were made", population.devices.len());
         sqlx::raw_sql(KEEP_JOBS).execute(&mut connection).await?;
         bare::make_tables(&mut connection).await?;
         let kept: Vec<(Uuid, String)> =

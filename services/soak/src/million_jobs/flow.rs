@@ -43,9 +43,8 @@ impl Flow {
 
     /// Waits until the next claim is due, at the pace asked for.
     pub(super) async fn next_claim(&self) {
-        if let Some(rate) = self.settings.rate {
-            let due = self.begun + Duration::from_secs(self.so_far()) / rate;
-            tokio::time::sleep_until(due.into()).await;
+        if let Some(since_begun) = Duration::from_secs(self.so_far()).checked_div(self.settings.rate) {
+            tokio::time::sleep_until((self.begun + since_begun).into()).await;
         }
     }
 

@@ -46,12 +46,17 @@ impl Look {
 pub(super) struct Looks {
     connection: PgConnection,
     begun: Instant,
+    /// The server's setting.
+    pub(super) autovacuum_pause_s: f64,
     pub(super) taken: Vec<Look>,
 }
 
 impl Looks {
     pub(super) async fn new(database: &Scratch) -> anyhow::Result<Self> {
-        Ok(Self { connection: database.connect().await?, begun: Instant::now(), taken: Vec::new() })
+        let mut connection = database.connect().await?;
+        let pause = "SELECT setting::float8 FROM pg_settings WHERE name = 'autovacuum_naptime'";
+        let autovacuum_pause_s = sqlx::query_scalar(pause).fetch_one(&mut connection).await?;
+        Ok(Self { connection, begun: Instant::now(), autovacuum_pause_s, taken: Vec::new() })
     }
 
     /// One more, after so many jobs.
