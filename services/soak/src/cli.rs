@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::evaluate::EvaluateSettings;
 use crate::fleet::FleetSettings;
 use crate::http::HttpSettings;
+use crate::jobs::JobsSettings;
+use crate::million_jobs::MillionJobsSettings;
 use crate::readings::ReadingsSettings;
 
 /// Measures what Pulse can take
@@ -33,4 +35,8 @@ pub(crate) enum Scenario {
     Fleet(FleetSettings),
     /// Due devices through the store and the evaluator, beside the bare statements
     Evaluate(EvaluateSettings),
+    /// Jobs and events through the store and the delivery worker, beside the bare statements
+    Jobs(JobsSettings),
+    /// A million jobs through the queue: whether what is left of them slows the claims
+    MillionJobs(MillionJobsSettings),
 }

@@ -6,7 +6,6 @@
 mod account;
 mod outcome;
 mod plan;
-mod receiver;
 mod samples;
 mod traffic;
 
@@ -17,6 +16,7 @@ use pulse_simulator::sink::{Sink, SinkSettings};
 
 use crate::database::Scratch;
 use crate::population::Population;
+use crate::receiver;
 use crate::report::Report;
 use crate::services::{self, ProgramSettings};
 

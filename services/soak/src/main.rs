@@ -6,9 +6,12 @@ mod database;
 mod evaluate;
 mod fleet;
 mod http;
+mod jobs;
 mod machine;
+mod million_jobs;
 mod population;
 mod readings;
+mod receiver;
 mod report;
 mod scrape;
 mod services;
@@ -35,6 +38,8 @@ async fn start(cli: &Cli) -> anyhow::Result<()> {
         Scenario::Http(settings) => http::run(settings, &database).await,
         Scenario::Fleet(settings) => fleet::run(settings, &database).await,
         Scenario::Evaluate(settings) => evaluate::run(settings, &database).await,
+        Scenario::Jobs(settings) => jobs::run(settings, &database).await,
+        Scenario::MillionJobs(settings) => million_jobs::run(settings, &database).await,
     };
     database.remove().await?;
     outcome?.publish(cli.json.as_deref())

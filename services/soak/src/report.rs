@@ -47,6 +47,19 @@ pub(crate) struct Verdict {
     pub(crate) holds: bool,
 }
 
+impl Verdict {
+    pub(crate) fn at_most(what: &str, found: f64, most: f64) -> Self {
+        Self { what: what.to_owned(), found, wanted: format!("at most {most:.1}"), holds: found <= most }
+    }
+
+    /// What is counted is as much as it must be.
+    pub(crate) fn equal(what: &str, found: impl TryInto<u64>, wanted: impl TryInto<u64>) -> Self {
+        let (found, wanted) = (found.try_into().ok(), wanted.try_into().ok());
+        let holds = found.is_some() && found == wanted;
+        Self { what: what.to_owned(), found: number(found.unwrap_or_default()), wanted: wanted.unwrap_or_default().to_string(), holds }
+    }
+}
+
 /// A scenario's outcome.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -113,6 +126,12 @@ impl Report {
         parts.extend(self.verdicts.iter().map(verdict));
         parts.concat()
     }
+}
+
+/// A count among figures.
+#[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^52")]
+pub(crate) fn number(count: impl TryInto<u64>) -> f64 {
+    count.try_into().map_or(0.0, |count: u64| count as f64)
 }
 
 /// The middle one, or between the middle two; 0 of none.

@@ -9,7 +9,7 @@ use super::FleetSettings;
 use super::account::Account;
 use super::samples::{Course, INGEST, QUEUES, Sample, growth};
 use super::traffic::Sent;
-use crate::report::{Report, Verdict, median};
+use crate::report::{Report, Verdict, median, number};
 
 /// From a reading to its alert, for all but a twentieth of them.
 const P95_MAX_S: f64 = 2.0;
@@ -30,15 +30,15 @@ pub(super) fn report(
     anyhow::ensure!(thousands > 0.0, "no reading was received while it was measured");
     report.verdicts = queues(course, thousands * 1_000.0 / course.seconds, number(account.events) / course.seconds);
     report.verdicts.extend([
-        at_most("p95 from a reading to its judgement, s", account.to_judgement.p95_s, P95_MAX_S),
-        at_most("p95 from a reading to its alert's job, s", account.to_job.p95_s, P95_MAX_S),
-        at_most("requests sent behind their time, s", sent.behind_max_s, BEHIND_MAX_S),
-        equal("readings accepted, of those sent", sent.accepted, sent.readings),
-        equal("readings stored, of those accepted", account.readings, sent.accepted),
-        equal("devices unjudged at the end", account.devices_left, 0_u64),
-        equal("alerts opened, of readings in breach", account.opened, sent.breaches),
-        equal("events delivered", account.delivered, account.events),
-        equal("deliveries received by the sink", received.delivered, account.events),
+        Verdict::at_most("p95 from a reading to its judgement, s", account.to_judgement.p95_s, P95_MAX_S),
+        Verdict::at_most("p95 from a reading to its alert's job, s", account.to_job.p95_s, P95_MAX_S),
+        Verdict::at_most("requests sent behind their time, s", sent.behind_max_s, BEHIND_MAX_S),
+        Verdict::equal("readings accepted, of those sent", sent.accepted, sent.readings),
+        Verdict::equal("readings stored, of those accepted", account.readings, sent.accepted),
+        Verdict::equal("devices unjudged at the end", account.devices_left, 0_u64),
+        Verdict::equal("alerts opened, of readings in breach", account.opened, sent.breaches),
+        Verdict::equal("events delivered", account.delivered, account.events),
+        Verdict::equal("deliveries received by the sink", received.delivered, account.events),
     ]);
     let per_thousand: BTreeMap<&str, f64> = course.cpu_s.iter().map(|(name, cpu_s)| (*name, cpu_s * 1_000.0 / thousands)).collect();
     let load_averages: Vec<f64> = course.samples.iter().map(|sample| sample.load_average).collect();
@@ -69,11 +69,11 @@ fn queues(course: &Course, readings: f64, events: f64) -> Vec<Verdict> {
     for queue in QUEUES.iter().map(|(_, queue)| *queue).chain([INGEST]) {
         let input = if [INGEST, "devices_to_evaluate"].contains(&queue) { readings } else { events };
         let depths = points(&|sample| sample.depths.get(queue).copied());
-        verdicts.push(at_most(&format!("growth of {queue}"), growth(&depths, course.seconds), input.max(1.0)));
+        verdicts.push(Verdict::at_most(&format!("growth of {queue}"), growth(&depths, course.seconds), input.max(1.0)));
         if queue != INGEST {
             let ages = points(&|sample| sample.oldest_ages_s.get(queue).copied());
             let what = format!("growth of the oldest age of {queue}, s");
-            verdicts.push(at_most(&what, growth(&ages, course.seconds), AGE_GROWTH_MAX_S));
+            verdicts.push(Verdict::at_most(&what, growth(&ages, course.seconds), AGE_GROWTH_MAX_S));
         }
         let seen = Verdict {
             what: format!("samples of {queue}"),
@@ -121,19 +121,4 @@ fn memory(samples: &[Sample]) -> BTreeMap<&'static str, f64> {
         *own = own.max(*memory_mib);
     }
     most
-}
-
-fn at_most(what: &str, found: f64, most: f64) -> Verdict {
-    Verdict { what: what.to_owned(), found, wanted: format!("at most {most:.1}"), holds: found <= most }
-}
-
-fn equal(what: &str, found: impl TryInto<u64> + Copy, wanted: impl TryInto<u64> + Copy) -> Verdict {
-    let (found, wanted) = (found.try_into().ok(), wanted.try_into().ok());
-    let holds = found.is_some() && found == wanted;
-    Verdict { what: what.to_owned(), found: number(found.unwrap_or_default()), wanted: wanted.unwrap_or_default().to_string(), holds }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^52")]
-fn number(count: impl TryInto<u64>) -> f64 {
-    count.try_into().map_or(0.0, |count: u64| count as f64)
 }

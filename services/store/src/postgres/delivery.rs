@@ -36,10 +36,11 @@ WHERE ctid = ANY(ARRAY(
 RETURNING tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
     NULL::timestamptz AS finished_at, origin_at, payload, trace, attempt_trace, last_error";
 
+/// By key, as [`record`] does: only what is LEASED has a lease.
 const RELEASE: &str = "
 UPDATE jobs j SET state = 'PENDING', attempts = attempts - 1, lease_id = NULL, lease_until = NULL
 FROM unnest($1::text[], $2::uuid[]) AS r (tenant_id, job_id)
-WHERE j.tenant_id = r.tenant_id AND j.job_id = r.job_id AND j.state = 'LEASED' AND j.lease_id = $3";
+WHERE j.tenant_id = r.tenant_id AND j.job_id = r.job_id AND j.lease_id = $3";
 
 const REPLAY: &str = "
 WITH dead AS (DELETE FROM finished_jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'DEAD' RETURNING *)

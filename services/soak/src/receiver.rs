@@ -1,4 +1,4 @@
-//! Where alerts go: each tenant's webhook leads to the sink.
+//! Where alerts go: each tenant's webhook leads to a sink.
 
 use pulse_domain::ids::{IntegrationId, RouteId};
 use pulse_domain::integration::{Destination, Integration};
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::population::Population;
 
 /// An integration and a route for every event, for each tenant.
-pub(super) async fn connect(store: &impl RegistryStore, population: &Population, sink: &Sink) -> anyhow::Result<()> {
+pub(crate) async fn connect(store: &impl RegistryStore, population: &Population, sink: &Sink) -> anyhow::Result<()> {
     for tenant_id in &population.tenants {
         let created_at = chrono::Utc::now();
         let integration_id = IntegrationId::generate();
