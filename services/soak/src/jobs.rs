@@ -27,10 +27,10 @@ const PART: f64 = 0.5;
 #[derive(Debug, Clone, clap::Args, serde::Serialize)]
 pub(crate) struct JobsSettings {
     /// Jobs that are due, and events that wait
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 20_000)]
     jobs: usize,
     /// Of these, how many the delivery worker delivers in a turn: it is slower
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 5_000)]
     delivered: usize,
     /// Jobs in a claim, and in a record of attempts
     #[arg(long, default_value_t = 256)]
