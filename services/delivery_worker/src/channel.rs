@@ -62,8 +62,3 @@ impl Message<'_> {
 fn parse_url(text: &str) -> Result<Url, Failure> {
     Url::parse(text).map_err(|why| failure::config(format!("the integration's URL cannot be read ({why}): correct it and replay the job")))
 }
-
-/// JSON as it goes over the wire.
-fn to_bytes(value: &serde_json::Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}

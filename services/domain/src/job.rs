@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::ids::{EventId, IntegrationId, JobId, RouteId, TenantId};
 use crate::integration::Queue;
+use crate::payload::Payload;
 use crate::trace::TraceParent;
 
 /// Where a job stands.
@@ -45,7 +46,7 @@ pub struct NewJob {
     pub integration_id: IntegrationId,
     pub queue: Queue,
     /// The message: see [`crate::message::of`].
-    pub payload: serde_json::Value,
+    pub payload: Payload,
     pub run_at: Timestamp,
     /// Receipt of the reading at the root of it.
     pub origin_at: Option<Timestamp>,
@@ -68,7 +69,7 @@ pub struct Job {
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub origin_at: Option<Timestamp>,
-    pub payload: serde_json::Value,
+    pub payload: Payload,
     pub trace: Option<TraceParent>,
     /// The context of the latest attempt that was recorded, replayed or not: the next one names it.
     #[serde(skip)]

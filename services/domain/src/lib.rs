@@ -14,6 +14,7 @@ pub mod ids;
 pub mod integration;
 pub mod job;
 pub mod message;
+pub mod payload;
 pub mod reading;
 pub mod retry;
 pub mod route;

@@ -59,7 +59,7 @@ pub(crate) async fn run(settings: &HttpSettings, database: &Scratch) -> anyhow::
     let mut loads = Vec::new();
     for connections in &settings.connections {
         let case = format!("{} devices, {} a request, {connections} connections", settings.devices, settings.batch);
-        let ways = [readings::Way::UPSERT, readings::Way::Store];
+        let ways = [readings::Way::LIMIT, readings::Way::Store];
         let mut own: Vec<Figure> = ways.iter().map(|way| way.name()).chain([OVER_HTTP]).map(|way| Figure::new(&case, way)).collect();
         for _ in 0..settings.rounds {
             for (way, figure) in ways.iter().zip(&mut own) {
@@ -76,7 +76,7 @@ pub(crate) async fn run(settings: &HttpSettings, database: &Scratch) -> anyhow::
         service.stop().await?;
     }
     let mut report = Report::new("http", "readings/s", settings, figures)?;
-    report.compare(OVER_HTTP, readings::Way::UPSERT.name(), PART);
+    report.compare(OVER_HTTP, readings::Way::LIMIT.name(), PART);
     report.details = serde_json::Value::from(loads);
     Ok(report)
 }

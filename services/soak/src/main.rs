@@ -23,6 +23,10 @@ use clap::Parser as _;
 use crate::cli::{Cli, Scenario};
 use crate::database::Scratch;
 
+/// As the program has it that is measured beside this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match start(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! Jobs to deliver.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
@@ -14,7 +16,7 @@ use crate::{Backlog, Claim, Page, PageRequest, Result};
 pub struct ClaimedJob {
     pub job: Job,
     /// None when it is gone or disabled.
-    pub integration: Option<Integration>,
+    pub integration: Option<Arc<Integration>>,
 }
 
 /// Jobs claimed under one lease, in the order of their `run_at`.

@@ -6,7 +6,7 @@ use pulse_domain::job::Failure;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Channel, Message, parse_url, to_bytes};
+use super::{Channel, Message, parse_url};
 use crate::http::{Http, Post};
 
 /// Slack's bound for a header block's text, in characters.
@@ -27,7 +27,7 @@ impl Channel for Slack<'_> {
     async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure> {
         let url = parse_url(self.url)?;
         let secrets = [url.path(), self.url].map(str::to_owned).into();
-        let body = to_bytes(&render(&message.job.payload));
+        let body = render(&message.job.payload.to_value()).to_string().into_bytes();
         self.http.post(Post { url, headers: message.headers()?, body, secrets, resends: message.resends() }).await
     }
 }

@@ -10,7 +10,7 @@ use pulse_domain::job::Failure;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Channel, Message, parse_url, to_bytes};
+use super::{Channel, Message, parse_url};
 use crate::failure;
 use crate::http::{Http, Post};
 
@@ -34,7 +34,7 @@ impl Channel for Webhook<'_> {
 
 impl Webhook<'_> {
     fn post(&self, message: &Message<'_>) -> Result<Post, Failure> {
-        let body = to_bytes(&message.job.payload);
+        let body = message.job.payload.as_str().as_bytes().to_vec();
         let mut headers = message.headers()?;
         add_own(&mut headers, self.headers)?;
         let timestamp = message.at.timestamp();

@@ -39,7 +39,7 @@ async fn each_change_of_an_alert_is_told_by_a_job_of_its_own_and_silence_does_no
 }
 
 fn told(job: &Job) -> (String, u64, Option<u64>) {
-    let payload = &job.payload;
+    let payload = job.payload.to_value();
     (payload["event"].as_str().unwrap().to_owned(), payload["severity"].as_u64().unwrap(), payload["escalation_level"].as_u64())
 }
 

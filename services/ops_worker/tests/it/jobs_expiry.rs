@@ -42,7 +42,7 @@ pub(crate) async fn make_jobs(world: &World, tenant_id: &TenantId, count: usize)
         route_id: route.route_id,
         integration_id: integration.integration_id,
         queue: Queue::Integration,
-        payload: serde_json::json!({}),
+        payload: pulse_domain::payload::Payload::of(&serde_json::json!({})),
         run_at: world.now(),
         origin_at: None,
         trace: None,

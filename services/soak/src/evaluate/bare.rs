@@ -1,6 +1,7 @@
-//! The bare statements: due rows are locked, their readings read, the rows updated, in one transaction and without a lease.
+//! The bare statements: due rows are claimed, their readings read, the rows updated. A claim is a lease that is committed before any work is
+//! done, as nothing may be held meanwhile.
 
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{PgConnection, Row as _};
 
 /// What the store's plans are held to as well.
 const PLANS: &str = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
@@ -8,7 +9,7 @@ const PLANS: &str = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mod
 const TABLES: &str = "
 CREATE TABLE bare_due (
     tenant_id text COLLATE \"C\" NOT NULL, device_id text COLLATE \"C\" NOT NULL, evaluated_through bigint NOT NULL, due_at timestamptz NOT NULL,
-    memory json NOT NULL, PRIMARY KEY (tenant_id, device_id)) WITH (fillfactor = 60);
+    memory json NOT NULL, lease_until timestamptz, PRIMARY KEY (tenant_id, device_id)) WITH (fillfactor = 60);
 INSERT INTO bare_due SELECT tenant_id, device_id, 0, due_at, '{}' FROM device_state;
 CREATE INDEX bare_due_at ON bare_due (due_at);
 CREATE TABLE bare_history (
@@ -18,8 +19,11 @@ INSERT INTO bare_history SELECT tenant_id, device_id, reading_id, ts, metrics FR
 CREATE TABLE due_since AS SELECT tenant_id, device_id, min(received_at) - random() * interval '1 minute' AS due_at FROM readings GROUP BY 1, 2;";
 
 const CLAIM: &str = "
-SELECT tenant_id, device_id, evaluated_through, memory::text FROM bare_due
-WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED";
+UPDATE bare_due SET lease_until = now() + interval '1 minute'
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bare_due WHERE due_at <= now() AND (lease_until IS NULL OR lease_until <= now())
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+RETURNING tenant_id, device_id, evaluated_through, memory::text";
 
 const READ: &str = "
 SELECT c.place, r.reading_id, r.ts, r.metrics::text
@@ -29,7 +33,7 @@ CROSS JOIN LATERAL (
     WHERE tenant_id = c.tenant_id AND device_id = c.device_id AND reading_id > c.through ORDER BY reading_id LIMIT 32) r";
 
 const UPDATE: &str = "
-UPDATE bare_due s SET evaluated_through = o.through, memory = o.memory::json, due_at = now() + interval '1 hour'
+UPDATE bare_due s SET evaluated_through = o.through, memory = o.memory::json, due_at = now() + interval '1 hour', lease_until = NULL
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS o (tenant_id, device_id, through, memory)
 WHERE s.tenant_id = o.tenant_id AND s.device_id = o.device_id";
 
@@ -44,7 +48,7 @@ pub(super) async fn make_tables(connection: &mut PgConnection) -> anyhow::Result
 /// Every device due again with all its readings, for the store's tables and the bare ones alike.
 pub(super) async fn reset(connection: &mut PgConnection) -> anyhow::Result<()> {
     for statement in [
-        "UPDATE bare_due s SET evaluated_through = 0, due_at = d.due_at, memory = '{}'
+        "UPDATE bare_due s SET evaluated_through = 0, due_at = d.due_at, memory = '{}', lease_until = NULL
             FROM due_since d WHERE d.tenant_id = s.tenant_id AND d.device_id = s.device_id",
         "UPDATE device_state s SET evaluated_through = 0, due_at = d.due_at, memory = '{}', status = 'UNKNOWN', lease_id = NULL, lease_until = NULL
             FROM due_since d WHERE d.tenant_id = s.tenant_id AND d.device_id = s.device_id",
@@ -73,15 +77,14 @@ pub(super) async fn work(mut connection: PgConnection, claim: u32) -> anyhow::Re
 }
 
 async fn cycle(connection: &mut PgConnection, claim: u32) -> anyhow::Result<usize> {
-    let mut transaction = connection.begin().await?;
-    let claimed = sqlx::query(CLAIM).bind(i64::from(claim)).fetch_all(&mut *transaction).await?;
+    let claimed = sqlx::query(CLAIM).bind(i64::from(claim)).fetch_all(&mut *connection).await?;
     if claimed.is_empty() {
         return Ok(0);
     }
     let text = |column: usize| claimed.iter().map(|row| row.try_get(column)).collect::<sqlx::Result<Vec<String>>>();
     let (tenant_ids, device_ids) = (text(0)?, text(1)?);
     let mut through = claimed.iter().map(|row| row.try_get(2)).collect::<sqlx::Result<Vec<i64>>>()?;
-    let read = sqlx::query(READ).bind(&tenant_ids).bind(&device_ids).bind(&through).fetch_all(&mut *transaction).await?;
+    let read = sqlx::query(READ).bind(&tenant_ids).bind(&device_ids).bind(&through).fetch_all(&mut *connection).await?;
     for row in &read {
         let place = usize::try_from(row.try_get::<i64, _>(0)? - 1)?;
         let _metrics: &str = row.try_get(3)?;
@@ -90,7 +93,6 @@ async fn cycle(connection: &mut PgConnection, claim: u32) -> anyhow::Result<usiz
         }
     }
     let memories = vec![MEMORY; claimed.len()];
-    sqlx::query(UPDATE).bind(&tenant_ids).bind(&device_ids).bind(&through).bind(memories).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    sqlx::query(UPDATE).bind(&tenant_ids).bind(&device_ids).bind(&through).bind(memories).execute(connection).await?;
     Ok(claimed.len())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pulse_domain::integration::Queue;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -15,7 +16,10 @@ CREATE TABLE bare_jobs (
 CREATE INDEX bare_jobs_ready ON bare_jobs (run_at, id) WHERE state = 0;
 CREATE TABLE bare_attempts (
     id uuid NOT NULL, attempt integer NOT NULL, started_at timestamptz NOT NULL, finished_at timestamptz NOT NULL, PRIMARY KEY (id, attempt));
-CREATE TABLE bare_events (seq bigint NOT NULL PRIMARY KEY, id uuid NOT NULL, payload json NOT NULL);";
+CREATE TABLE bare_events (seq bigint NOT NULL PRIMARY KEY, id uuid NOT NULL, payload json NOT NULL);
+CREATE TABLE own_jobs (LIKE jobs INCLUDING ALL) WITH (fillfactor = 70);
+CREATE TABLE own_finished_jobs (LIKE finished_jobs INCLUDING ALL);
+CREATE TABLE own_attempts (LIKE attempts INCLUDING ALL);";
 
 const CLAIM: &str = "
 UPDATE bare_jobs SET state = 1, attempts = attempts + 1, lease_until = now() + interval '1 minute'
@@ -29,6 +33,27 @@ WITH done AS (
     WHERE j.id = d.id AND j.state = 1 AND j.attempts = d.attempt
     RETURNING j.id, j.attempts)
 INSERT INTO bare_attempts (id, attempt, started_at, finished_at) SELECT id, attempts, $3, now() FROM done";
+
+/// On rows and indexes as the store has them.
+const CLAIM_OWN: &str = "
+UPDATE own_jobs SET state = 'LEASED', attempts = attempts + 1, lease_until = now() + interval '1 minute'
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM own_jobs WHERE state = 'PENDING' AND queue = $2 AND run_at <= now() ORDER BY run_at, job_id LIMIT $1 FOR UPDATE SKIP LOCKED))
+RETURNING job_id, attempts, tenant_id, payload::text";
+
+/// With the history that jobs go to.
+const COMPLETE_OWN: &str = "
+WITH done AS (
+    DELETE FROM own_jobs j USING unnest($1::text[], $2::uuid[], $3::integer[]) AS d (tenant_id, job_id, attempt)
+    WHERE j.tenant_id = d.tenant_id AND j.job_id = d.job_id AND j.attempts = d.attempt
+    RETURNING j.*
+), finished AS (
+    INSERT INTO own_finished_jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
+        origin_at, payload, finished_at)
+    SELECT tenant_id, job_id, event_id, route_id, integration_id, queue, 'DELIVERED', attempts, run_at, created_at, origin_at, payload, now()
+    FROM done)
+INSERT INTO own_attempts (tenant_id, job_id, started_at, attempt, finished_at, http_status)
+SELECT tenant_id, job_id, $4, attempts, now(), 200 FROM done";
 
 const TAKE: &str = "
 DELETE FROM bare_events
@@ -73,6 +98,25 @@ pub(super) async fn deliver(mut connection: PgConnection, claim: u32) -> anyhow:
         let attempts = claimed.iter().map(|row| row.try_get(1)).collect::<sqlx::Result<Vec<i32>>>()?;
         let completed = sqlx::query(COMPLETE).bind(ids).bind(attempts).bind(started_at).execute(&mut connection).await?;
         done += usize::try_from(completed.rows_affected())?;
+    }
+}
+
+/// The same on rows and indexes as the store has them.
+pub(super) async fn deliver_own(mut connection: PgConnection, claim: u32) -> anyhow::Result<usize> {
+    sqlx::raw_sql(PLANS).execute(&mut connection).await?;
+    let mut done = 0;
+    loop {
+        let started_at = chrono::Utc::now();
+        let claiming = sqlx::query(CLAIM_OWN).bind(i64::from(claim)).bind(Queue::Integration.as_str());
+        let claimed = claiming.fetch_all(&mut connection).await?;
+        if claimed.is_empty() {
+            return Ok(done);
+        }
+        let tenants = claimed.iter().map(|row| row.try_get(2)).collect::<sqlx::Result<Vec<String>>>()?;
+        let ids = claimed.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<Uuid>>>()?;
+        let attempts = claimed.iter().map(|row| row.try_get(1)).collect::<sqlx::Result<Vec<i32>>>()?;
+        let completing = sqlx::query(COMPLETE_OWN).bind(tenants).bind(ids).bind(attempts).bind(started_at);
+        done += usize::try_from(completing.execute(&mut connection).await?.rows_affected())?;
     }
 }
 

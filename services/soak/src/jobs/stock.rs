@@ -67,6 +67,7 @@ impl Stock {
                 "bare_jobs, bare_attempts",
                 &["bare_jobs (id, run_at, payload) SELECT job_id, run_at, payload FROM kept_jobs ORDER BY run_at, job_id"],
             ),
+            Way::BareOwn => ("own_jobs, own_finished_jobs, own_attempts", &["own_jobs SELECT * FROM kept_jobs ORDER BY run_at, job_id"]),
             Way::BareEnqueue => ("bare_jobs", &[]),
             Way::BareDispatch => (
                 "bare_jobs, bare_events",

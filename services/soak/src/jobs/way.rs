@@ -18,6 +18,8 @@ use crate::database::Scratch;
 pub(super) enum Way {
     /// Jobs, with nothing but a claim and a completion.
     Bare,
+    /// The same on rows and indexes as the store has them, with the history that jobs go to.
+    BareOwn,
     /// Jobs through the store.
     Store,
     /// Jobs by the delivery worker, over HTTP.
@@ -31,12 +33,13 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) const OF_JOBS: [Self; 3] = [Self::Bare, Self::Store, Self::Worker];
+    pub(super) const OF_JOBS: [Self; 4] = [Self::Bare, Self::BareOwn, Self::Store, Self::Worker];
     pub(super) const OF_EVENTS: [Self; 3] = [Self::BareEnqueue, Self::BareDispatch, Self::Dispatch];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare claim, completion",
+            Self::BareOwn => "the same on Pulse's rows",
             Self::Store => "claim_jobs, record_attempts",
             Self::Worker => "delivery worker",
             Self::BareEnqueue => "bare enqueue",
@@ -64,6 +67,7 @@ impl Turns<'_> {
         let (claim, batch) = (self.settings.claim, self.settings.batch);
         let (done, seconds) = match way {
             Way::Bare => self.bare(workers, |connection, _| tokio::spawn(bare::deliver(connection, claim))).await?,
+            Way::BareOwn => self.bare(workers, |connection, _| tokio::spawn(bare::deliver_own(connection, claim))).await?,
             Way::BareDispatch => self.bare(workers, |connection, _| tokio::spawn(bare::dispatch(connection, batch))).await?,
             Way::BareEnqueue => {
                 let part = |number| Part { statements: Arc::clone(&self.stock.statements), number, of: workers };

@@ -198,9 +198,8 @@ CREATE TABLE alert_events (
     origin_at     timestamptz,
     trace         text,
     alert         json             NOT NULL,
-    dispatched_at timestamptz,
     PRIMARY KEY (tenant_id, alert_id, seq)
-) WITH (fillfactor = 85);
+);
 
 CREATE INDEX alert_events_seq ON alert_events (seq);
 
@@ -318,8 +317,8 @@ CREATE TABLE jobs (
     PRIMARY KEY (tenant_id, job_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
--- An event leaves its queue in the transaction that makes its jobs, so that none of a finished job comes again.
-CREATE UNIQUE INDEX jobs_once ON jobs (tenant_id, event_id, route_id);
+-- That there is one a tenant, event and route is kept by `pending_events`: an event leaves it once, in the transaction that makes its jobs.
+-- An index to say so as well would be written with every claim, and would tempt the planner to find a job by its tenant alone.
 CREATE INDEX jobs_pending ON jobs (queue, run_at, job_id) WHERE state = 'PENDING';
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'LEASED';
 

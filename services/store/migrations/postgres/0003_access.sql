@@ -26,8 +26,10 @@ CREATE POLICY own_tenant ON api_tokens TO pulse_api
 USING (coalesce(tenant_id, '*') = current_setting('pulse.tenant_id', true))
 WITH CHECK (coalesce(tenant_id, '*') = current_setting('pulse.tenant_id', true));
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, devices, device_state, rules, alerts, silences, alert_events, pending_events, integrations,
-    routes, policies, jobs, finished_jobs, attempts, api_tokens, ingest_progress TO pulse_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, devices, device_state, rules, alerts, silences, pending_events, integrations, routes, policies,
+    jobs, finished_jobs, attempts, api_tokens, ingest_progress TO pulse_worker;
+-- A history: nobody changes what is written.
+GRANT SELECT, INSERT, DELETE ON alert_events TO pulse_worker;
 GRANT SELECT, DELETE ON readings, readings_other TO pulse_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON devices, device_state, rules, alerts, silences, integrations, routes, policies, jobs, finished_jobs,
     api_tokens TO pulse_api;

@@ -4,6 +4,7 @@ mod list;
 mod record;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
@@ -36,11 +37,13 @@ WHERE ctid = ANY(ARRAY(
 RETURNING tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
     NULL::timestamptz AS finished_at, origin_at, payload, trace, attempt_trace, last_error";
 
-/// By key, as [`record`] does: only what is LEASED has a lease.
+/// Only jobs that are LEASED have a lease. They are looked up by key, as [`record`] does.
 const RELEASE: &str = "
-UPDATE jobs j SET state = 'PENDING', attempts = attempts - 1, lease_id = NULL, lease_until = NULL
-FROM unnest($1::text[], $2::uuid[]) AS r (tenant_id, job_id)
-WHERE j.tenant_id = r.tenant_id AND j.job_id = r.job_id AND j.lease_id = $3";
+UPDATE jobs SET state = 'PENDING', attempts = attempts - 1, lease_id = NULL, lease_until = NULL
+WHERE ctid = ANY(ARRAY(
+    SELECT h.ctid FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, job_id)
+    CROSS JOIN LATERAL (SELECT ctid FROM jobs WHERE tenant_id = k.tenant_id AND job_id = k.job_id AND lease_id = $3 OFFSET 0) h))
+    AND lease_id = $3";
 
 const REPLAY: &str = "
 WITH dead AS (DELETE FROM finished_jobs WHERE tenant_id = $1 AND job_id = $2 AND state = 'DEAD' RETURNING *)
@@ -75,7 +78,7 @@ impl DeliveryStore for PostgresStore {
         let integrations = if jobs.is_empty() { HashMap::new() } else { integrations_of(transaction.connection(), &jobs).await? };
         transaction.commit().await?;
         let jobs = jobs.into_iter().map(|job| {
-            let integration = integrations.get(&(job.tenant_id.clone(), job.integration_id)).cloned();
+            let integration = integrations.get(&job.integration_id).filter(|found| found.tenant_id == job.tenant_id).cloned();
             ClaimedJob { job, integration }
         });
         Ok(JobBatch { lease, jobs: jobs.collect() })
@@ -128,7 +131,7 @@ impl DeliveryStore for PostgresStore {
 }
 
 /// The enabled integrations of these jobs.
-async fn integrations_of(connection: &mut PgConnection, jobs: &[Job]) -> Result<HashMap<(TenantId, IntegrationId), Integration>> {
+async fn integrations_of(connection: &mut PgConnection, jobs: &[Job]) -> Result<HashMap<IntegrationId, Arc<Integration>>> {
     let keys: BTreeSet<(&TenantId, IntegrationId)> = jobs.iter().map(|job| (&job.tenant_id, job.integration_id)).collect();
     let rows = sqlx::query(
         "SELECT i.tenant_id, i.integration_id, i.name, i.enabled, i.destination, i.created_at
@@ -143,7 +146,7 @@ async fn integrations_of(connection: &mut PgConnection, jobs: &[Job]) -> Result<
     rows.iter()
         .map(|row| {
             let integration = integrations::integration(row)?;
-            Ok(((integration.tenant_id.clone(), integration.integration_id), integration))
+            Ok((integration.integration_id, Arc::new(integration)))
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use pulse_domain::trace::TraceParent;
 use sqlx::PgConnection;
 
 use super::registry::routes;
-use super::rows::{Fields, after, to_json};
+use super::rows::{Fields, after};
 use super::transaction::Scope;
 use super::{PostgresStore, alerts};
 use crate::{Backlog, Claim, DispatchStore, DispatchSummary, EventBatch, Result, Topic};
@@ -38,16 +38,15 @@ WHERE r.tenant_id = ANY($1) AND r.enabled AND i.enabled
 ORDER BY r.tenant_id, r.route_id";
 
 /// Takes off the queue what is still held; what it took.
+///
+/// Each is looked up by its key, whatever the statistics say of the queue, which is empty at one time and long at another.
 const FINISH: &str = "
-WITH finished AS (
-    DELETE FROM pending_events p
-    USING unnest($1::text[], $2::uuid[]) AS e (tenant_id, event_id)
-    WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id AND p.lease_id = $3 AND p.lease_until > $4
-    RETURNING p.tenant_id, p.event_id, p.alert_id, p.seq
-), marked AS (
-    UPDATE alert_events e SET dispatched_at = $4
-    FROM finished f WHERE e.tenant_id = f.tenant_id AND e.alert_id = f.alert_id AND e.seq = f.seq)
-SELECT tenant_id, event_id FROM finished";
+DELETE FROM pending_events
+WHERE ctid = ANY(ARRAY(
+    SELECT h.ctid FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, event_id)
+    CROSS JOIN LATERAL (SELECT ctid FROM pending_events WHERE tenant_id = k.tenant_id AND event_id = k.event_id AND lease_id = $3 OFFSET 0) h))
+    AND lease_id = $3 AND lease_until > $4
+RETURNING tenant_id, event_id";
 
 const MAKE_JOBS: &str = "
 INSERT INTO jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, run_at, origin_at, trace, payload, created_at)
@@ -94,7 +93,11 @@ impl DispatchStore for PostgresStore {
     ) -> Result<DispatchSummary> {
         let mut transaction = self.begin(Scope::AllTenants).await?;
         let finished = finish(transaction.connection(), lease, events, now).await?;
-        let wanted: Vec<&NewJob> = jobs.iter().filter(|job| finished.contains(&(job.tenant_id.as_str(), job.event_id))).collect();
+        // An event leaves its queue once, and its jobs are made then: one a route.
+        let mut once = HashSet::new();
+        let is_wanted =
+            |job: &&NewJob| finished.contains(&(job.tenant_id.as_str(), job.event_id)) && once.insert((job.event_id, job.route_id));
+        let wanted: Vec<&NewJob> = jobs.iter().filter(is_wanted).collect();
         let made = if wanted.is_empty() { 0 } else { make_jobs(transaction.connection(), &wanted, now).await? };
         transaction.commit().await?;
         if made > 0 {
@@ -145,7 +148,7 @@ async fn make_jobs(connection: &mut PgConnection, jobs: &[&NewJob], now: Timesta
         .bind(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.origin_at).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.trace.as_ref().map(TraceParent::as_str)).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|job| to_json(&job.payload)).collect::<Result<Vec<_>>>()?)
+        .bind(jobs.iter().map(|job| job.payload.as_str()).collect::<Vec<_>>())
         .bind(now)
         .execute(connection)
         .await?;

@@ -1,6 +1,7 @@
 //! Rows to domain values: names are checked again on the way out.
 
 use pulse_domain::Timestamp;
+use pulse_domain::payload::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
@@ -91,6 +92,10 @@ impl<'r> Fields<'r> {
     /// The text of a json column.
     pub(super) fn json_text(&self, column: &'static str) -> Result<&'r str> {
         Ok(self.get::<&'r JsonRawValue>(column)?.get())
+    }
+
+    pub(super) fn payload(&self, column: &'static str) -> Result<Payload> {
+        Ok(self.get::<&'r JsonRawValue>(column)?.to_owned().into())
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T> {

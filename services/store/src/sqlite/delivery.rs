@@ -7,6 +7,7 @@ mod record;
 pub(super) use record::{FINISH, LOG};
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
@@ -67,7 +68,7 @@ impl DeliveryStore for SqliteStore {
         jobs.sort_unstable_by_key(|job| (job.run_at, job.job_id));
         let integrations = if jobs.is_empty() { HashMap::new() } else { self.integrations_of(&jobs).await? };
         let jobs = jobs.into_iter().map(|job| {
-            let integration = integrations.get(&(job.tenant_id.clone(), job.integration_id)).cloned();
+            let integration = integrations.get(&job.integration_id).filter(|found| found.tenant_id == job.tenant_id).cloned();
             ClaimedJob { job, integration }
         });
         Ok(JobBatch { lease, jobs: jobs.collect() })
@@ -134,7 +135,7 @@ impl DeliveryStore for SqliteStore {
 
 impl SqliteStore {
     /// The enabled integrations of these jobs.
-    async fn integrations_of(&self, jobs: &[Job]) -> Result<HashMap<(TenantId, IntegrationId), Integration>> {
+    async fn integrations_of(&self, jobs: &[Job]) -> Result<HashMap<IntegrationId, Arc<Integration>>> {
         let keys: BTreeSet<(&TenantId, IntegrationId)> = jobs.iter().map(|job| (&job.tenant_id, job.integration_id)).collect();
         let rows = sqlx::query(
             "SELECT i.tenant_id, i.integration_id, i.name, i.enabled, i.destination, i.created_at FROM jsonb_each(?1) k
@@ -147,7 +148,7 @@ impl SqliteStore {
         rows.iter()
             .map(|row| {
                 let integration = integrations::integration(row)?;
-                Ok(((integration.tenant_id.clone(), integration.integration_id), integration))
+                Ok((integration.integration_id, Arc::new(integration)))
             })
             .collect()
     }

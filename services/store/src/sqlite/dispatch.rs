@@ -6,6 +6,7 @@ use pulse_domain::alert::AlertEvent;
 use pulse_domain::ids::{EventId, IntegrationId, JobId, LeaseId, RouteId, TenantId};
 use pulse_domain::integration::Queue;
 use pulse_domain::job::NewJob;
+use pulse_domain::payload::Payload;
 use pulse_domain::route::Route;
 use pulse_domain::trace::TraceParent;
 use serde::Serialize;
@@ -61,7 +62,7 @@ struct JobArgument<'a> {
     run_at: i64,
     origin_at: Option<i64>,
     trace: Option<&'a TraceParent>,
-    payload: &'a serde_json::Value,
+    payload: &'a Payload,
 }
 
 impl<'a> From<&'a NewJob> for JobArgument<'a> {

@@ -13,6 +13,7 @@ use pulse_domain::evaluation::{DeviceMemory, DeviceOutcome, DueDevice};
 use pulse_domain::ids::{AlertId, DeviceId, DeviceKey, IntegrationId, JobId, RouteId, RuleId, SiteId, TenantId};
 use pulse_domain::integration::{Destination, Integration, Queue};
 use pulse_domain::job::NewJob;
+use pulse_domain::payload::Payload;
 use pulse_domain::reading::{Metrics, NewReading, ReadingKind};
 use pulse_domain::route::{Route, RouteSpec};
 use pulse_domain::rule::{Rule, RuleSpec, Severity};
@@ -299,7 +300,7 @@ pub(crate) fn job(route: &Route, run_at: Timestamp) -> NewJob {
         route_id: route.route_id,
         integration_id: route.spec.integration_id,
         queue: Queue::Integration,
-        payload: serde_json::json!({"summary": "x", "n": 0.1}),
+        payload: Payload::of(&serde_json::json!({"summary": "x", "n": 0.1})),
         run_at,
         origin_at: Some(run_at - TimeDelta::seconds(2)),
         trace: Some(trace()),

@@ -7,6 +7,7 @@ use pulse_domain::alert::{AlertChange, Cause};
 use pulse_domain::ids::{DeviceId, IntegrationId, JobId, RouteId};
 use pulse_domain::integration::Queue;
 use pulse_domain::job::{Attempt, ErrorKind, NewJob, Verdict};
+use pulse_domain::payload::Payload;
 use pulse_store::{AttemptRecord, Claim};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ async fn dead_job(service: &Service, owner: &Owner, integration_id: IntegrationI
         route_id,
         integration_id,
         queue: Queue::Integration,
-        payload: json!({"secret of": owner.tenant_id}),
+        payload: Payload::of(&json!({"secret of": owner.tenant_id})),
         run_at: now,
         origin_at: None,
         trace: None,

@@ -193,7 +193,7 @@ async fn what_pulse_makes_is_described_as_it_is() {
         created_at: now,
         finished_at: None,
         origin_at: None,
-        payload: json!({}),
+        payload: pulse_domain::payload::Payload::of(&json!({})),
         trace: None,
         attempt_trace: None,
         last_error: None,

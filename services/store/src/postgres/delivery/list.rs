@@ -72,7 +72,7 @@ pub(super) fn job(row: &PgRow) -> Result<Job> {
         created_at: fields.time("created_at")?,
         finished_at: fields.time_option("finished_at")?,
         origin_at: fields.time_option("origin_at")?,
-        payload: fields.json("payload")?,
+        payload: fields.payload("payload")?,
         trace: fields.text_option("trace")?,
         attempt_trace: fields.text_option("attempt_trace")?,
         last_error: fields.get("last_error")?,

@@ -9,15 +9,23 @@ use crate::postgres::PostgresStore;
 use crate::postgres::transaction::Scope;
 use crate::{AttemptRecord, RecordSummary, Result, Topic};
 
-/// The attempt's number is part of the guard, so that a record that arrives twice changes nothing the second time. That the job is LEASED
-/// goes without saying, as only such have a lease, and must not be said: the index of leases would be offered, which looks empty to
-/// statistics made between claims, and all that is under a lease would be compared with every record instead of found by its key.
+/// Where each record is looked up by its key and the rows are then taken by their place, the two are to be joined by a hash.
+///
+/// The form of the statements leaves the planner no other choice. A queue that was empty when its statistics or the plan were made looks empty
+/// to it still, and left to itself it would read all that has come since to find a batch.
+const JOIN_BY_HASH: &str = "SET LOCAL enable_nestloop = off";
+
+/// The attempt's number is part of the guard, so that a record that arrives twice changes nothing the second time. Only jobs that are LEASED
+/// have a lease.
 const FINISH: &str = "
 WITH finished AS (
     DELETE FROM jobs j
     USING unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::text[])
         AS a (tenant_id, job_id, lease_id, attempt, state, last_error, trace)
-    WHERE j.tenant_id = a.tenant_id AND j.job_id = a.job_id
+    WHERE j.ctid = ANY(ARRAY(
+            SELECT h.ctid FROM unnest($1, $2) AS k (tenant_id, job_id)
+            CROSS JOIN LATERAL (SELECT ctid FROM jobs WHERE tenant_id = k.tenant_id AND job_id = k.job_id OFFSET 0) h))
+        AND j.tenant_id = a.tenant_id AND j.job_id = a.job_id
         AND j.lease_id = a.lease_id AND j.lease_until > $8 AND j.attempts = a.attempt
     RETURNING j.tenant_id, j.job_id, j.event_id, j.route_id, j.integration_id, j.queue, a.state, j.attempts, j.run_at, j.created_at,
         j.origin_at, j.trace, coalesce(a.trace, j.attempt_trace), a.last_error, j.payload)
@@ -35,7 +43,10 @@ UPDATE jobs j SET
     lease_until = NULL
 FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::timestamptz[], $6::text[], $7::text[])
     AS a (tenant_id, job_id, lease_id, attempt, run_at, last_error, trace)
-WHERE j.tenant_id = a.tenant_id AND j.job_id = a.job_id
+WHERE j.ctid = ANY(ARRAY(
+        SELECT h.ctid FROM unnest($1, $2) AS k (tenant_id, job_id)
+        CROSS JOIN LATERAL (SELECT ctid FROM jobs WHERE tenant_id = k.tenant_id AND job_id = k.job_id OFFSET 0) h))
+    AND j.tenant_id = a.tenant_id AND j.job_id = a.job_id
     AND j.lease_id = a.lease_id AND j.lease_until > $8 AND j.attempts = a.attempt";
 
 /// `$9`: every record has just been found to have its job.
@@ -59,6 +70,7 @@ pub(super) async fn record(store: &PostgresStore, records: &[AttemptRecord], now
         }
     }
     let mut transaction = store.begin(Scope::AllTenants).await?;
+    sqlx::raw_sql(JOIN_BY_HASH).execute(transaction.connection()).await?;
     let recorded =
         settle(transaction.connection(), FINISH, &ends, now).await? + settle(transaction.connection(), RETRY, &retries, now).await?;
     let lost = u64::try_from(records.len()).unwrap_or(u64::MAX).saturating_sub(recorded);

@@ -18,14 +18,15 @@ WITH gone AS (
     DELETE FROM attempts a USING gone g WHERE a.tenant_id = g.tenant_id AND a.job_id = g.job_id)
 SELECT count(*) AS rows FROM gone";
 
-/// Events are dispatched about in the order in which they were appended, so those to purge are found at the head without an index of
-/// their own. The head is looked at as far as one step needs and a bit further: past events that were dispatched late, and never over the whole
-/// table when there is little to purge.
+/// Events happen about in the order in which they were appended, so those to purge are found at the head without an index of their own. The
+/// head is looked at as far as one step needs and a bit further: past events that wait for the dispatcher, and never over the whole table when
+/// there is little to purge.
 const EVENTS: &str = "
 WITH gone AS (
     DELETE FROM alert_events WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM (SELECT ctid, dispatched_at FROM alert_events ORDER BY seq LIMIT $2 + 10000) head
-        WHERE dispatched_at < $1 LIMIT $2))
+        SELECT ctid FROM (SELECT ctid, tenant_id, event_id, at FROM alert_events ORDER BY seq LIMIT $2 + 10000) head
+        WHERE at < $1 AND NOT EXISTS (SELECT FROM pending_events p WHERE p.tenant_id = head.tenant_id AND p.event_id = head.event_id)
+        LIMIT $2))
     RETURNING 1)
 SELECT count(*) AS rows FROM gone";
 
