@@ -1,4 +1,4 @@
-//! How large and how long a scenario is: seconds in the tests, minutes in `tools/chaos`.
+//! How large and how long a scenario is: seconds in the tests, minutes in `tools/soak chaos`.
 
 use std::time::Duration;
 

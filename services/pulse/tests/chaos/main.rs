@@ -1,5 +1,5 @@
-//! The chaos suite: each fault with load running and an account at the end. The faults are in `pulse-chaos`, which `tools/chaos` runs for
-//! minutes; here each takes seconds.
+//! The chaos suite: each fault with load running and an account at the end. The faults are in `pulse-chaos`, which `tools/soak chaos` runs
+//! for minutes; here each takes seconds.
 //!
 //! A program of its own, so that no other test runs beside it, and one fault at a time, so that each has the machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
