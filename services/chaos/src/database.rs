@@ -1,4 +1,4 @@
-//! The database under test: a file of SQLite, or a PostgreSQL of the scenario's own.
+//! The database under test: a file of SQLite, or a database on PostgreSQL.
 
 mod postgres;
 
@@ -32,6 +32,17 @@ pub enum Product {
     Postgres,
 }
 
+/// How the services reach a database that is a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reached {
+    #[default]
+    Directly,
+    /// Through a network that can be cut.
+    ThroughNetwork,
+    /// Directly, on a server that is there for this database alone and can be killed.
+    OnItsOwnServer,
+}
+
 /// A database that was set up by a first start.
 #[derive(Debug)]
 pub struct Database {
@@ -44,8 +55,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new one; a file lies in this folder. With `through_network`, services reach a server through a network that can be cut.
-    pub async fn create(product: Product, program: &Path, folder: &Path, through_network: bool) -> Result<Self> {
+    /// A new one; a file lies in this folder.
+    pub async fn create(product: Product, program: &Path, folder: &Path, reached: Reached) -> Result<Self> {
         match product {
             Product::Sqlite => {
                 let url = format!("sqlite:{}", folder.join("pulse.db").display());
@@ -53,7 +64,7 @@ impl Database {
                 Ok(Self { url, token, postgres: None })
             }
             Product::Postgres => {
-                let postgres = Postgres::start(through_network).await;
+                let postgres = Postgres::start(reached).await;
                 let url = postgres.url();
                 let token = first_start(program, &url, folder).await?;
                 Ok(Self { url, token, postgres: Some(postgres) })

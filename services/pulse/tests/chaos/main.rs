@@ -8,6 +8,7 @@ mod postgres;
 mod sqlite;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use pulse_chaos::database::Product;
 use pulse_chaos::scale::Scale;
@@ -23,8 +24,9 @@ async fn run(product: Product, scenario: Scenario) {
     let _turn = TURN.lock().await;
     let program = PathBuf::from(env!("CARGO_BIN_EXE_pulse"));
     let bench = Bench { program, next_program: None, product, scale: Scale::short() };
+    let started = Instant::now();
     match scenario.run(&bench).await {
-        Ok(account) => eprintln!("{account}"),
+        Ok(account) => eprintln!("── {scenario:?} on {product:?}, {:.1} s\n{account}", started.elapsed().as_secs_f64()),
         Err(error) => panic!("{error:#}"),
     }
 }
