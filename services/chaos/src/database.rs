@@ -1,4 +1,4 @@
-//! The database under test: a file of SQLite, or a PostgreSQL of the scenario's own.
+//! The database under test: a file of SQLite, or a database on PostgreSQL.
 
 mod postgres;
 
@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::process::Process;
-use crate::system::{free_ports, pulse};
+use crate::system::{DATABASE, free_ports, pulse};
 use crate::wait::until;
 
 pub use postgres::Postgres;
@@ -32,10 +32,21 @@ pub enum Product {
     Postgres,
 }
 
+/// How the services reach a database that is a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reached {
+    #[default]
+    Directly,
+    /// Through a network that can be cut.
+    ThroughNetwork,
+    /// Directly, on a server that is there for this database alone and can be killed.
+    OnItsOwnServer,
+}
+
 /// A database that was set up by a first start.
 #[derive(Debug)]
 pub struct Database {
-    /// As `--database` takes it.
+    /// As `PULSE_DATABASE` takes it.
     pub url: String,
     /// The operator's token, which the first start showed.
     pub token: String,
@@ -44,17 +55,18 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new one; a file lies in this folder. With `through_network`, services reach a server through a network that can be cut.
-    pub async fn create(product: Product, program: &Path, folder: &Path, through_network: bool) -> Result<Self> {
+    /// A new one; a file lies in this folder.
+    pub async fn create(product: Product, program: &Path, folder: &Path, reached: Reached) -> Result<Self> {
         match product {
             Product::Sqlite => {
-                let token = first_start(program, &["--data".to_owned(), folder.display().to_string()], folder).await?;
-                Ok(Self { url: format!("sqlite:{}", folder.join("pulse.db").display()), token, postgres: None })
+                let url = format!("sqlite:{}", folder.join("pulse.db").display());
+                let token = first_start(program, &url, folder).await?;
+                Ok(Self { url, token, postgres: None })
             }
             Product::Postgres => {
-                let postgres = Postgres::start(through_network).await;
+                let postgres = Postgres::start(reached).await;
                 let url = postgres.url();
-                let token = first_start(program, &["--database".to_owned(), url.clone()], folder).await?;
+                let token = first_start(program, &url, folder).await?;
                 Ok(Self { url, token, postgres: Some(postgres) })
             }
         }
@@ -88,11 +100,11 @@ impl Database {
 }
 
 /// Runs `pulse up` until it has shown the operator's token.
-async fn first_start(program: &Path, arguments: &[String], folder: &Path) -> Result<String> {
+async fn first_start(program: &Path, url: &str, folder: &Path) -> Result<String> {
     let log = folder.join("first-start.log");
     let shown = || std::fs::read_to_string(&log).unwrap_or_default();
     let mut command = pulse(program);
-    command.arg("up").args(arguments).args(["--port-base", &free_ports()?.to_string()]);
+    command.args(["up", "--port-base", &free_ports()?.to_string()]).env(DATABASE, url);
     let mut up = Process::start(&mut command, &log)?;
     let token = until(FIRST_START_MAX, "the first start", async || {
         up.check().map_err(|error| format!("{error:#}: {}", shown()))?;

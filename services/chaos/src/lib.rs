@@ -1,9 +1,9 @@
 //! Faults against a running Pulse: services in processes of their own, devices that report all the while, one thing that breaks, and at the
 //! end an account of what became of every reading, alert, job and message.
 //!
-//! [`scenario`] has the faults, one module each, written once for two lengths: seconds in the tests, minutes in `tools/chaos`. A [`world`] is
-//! a [`system`] under test with [`load`] on it; [`account`] sums up and judges. Everything is seen from outside: through the API, `/metrics`,
-//! and what the receiver got.
+//! [`scenario`] has the faults, one module each, written once for two lengths: seconds in the tests, minutes in `tools/soak chaos`. A
+//! [`world`] is a [`system`] under test with [`load`] on it; [`account`] sums up and judges. Everything is seen from outside: through the
+//! API, `/metrics`, and what the receiver got.
 
 pub mod account;
 pub mod api;

@@ -1,4 +1,4 @@
-//! The long forms of the chaos suite: runs scenarios one after the other and shows their accounts. `tools/chaos` builds and calls it.
+//! The long forms of the chaos suite: runs scenarios one after the other and shows their accounts. `tools/soak chaos` builds and calls it.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -16,9 +16,10 @@ use serde::Serialize;
 
 /// Breaks a running Pulse in every way it must survive, with load on it, and draws up the account
 #[derive(Debug, Parser)]
+#[command(bin_name = "tools/soak chaos")]
 struct Cli {
     /// What to run; all that there is for the database where none is named
-    #[arg(value_enum)]
+    #[arg(value_enum, value_name = "FAULT")]
     scenarios: Vec<Scenario>,
 
     /// The database under it

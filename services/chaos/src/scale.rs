@@ -1,4 +1,4 @@
-//! How large and how long a scenario is: seconds in the tests, minutes in `tools/chaos`.
+//! How large and how long a scenario is: seconds in the tests, minutes in `tools/soak chaos`.
 
 use std::time::Duration;
 
@@ -51,11 +51,11 @@ impl Scale {
             gateways: 4,
             gateway_devices: 12,
             interval: Duration::from_millis(150),
-            steady: 250,
+            steady: 150,
             hold: Duration::from_secs(4),
             network_away: Duration::from_secs(5),
             // More than a lease, less than the limit for silent devices.
-            clock_step: Duration::from_secs(8),
+            clock_step: Duration::from_secs(6),
             rounds: 2,
             settle: Duration::from_secs(60),
         }

@@ -95,3 +95,19 @@ impl Scenario {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_fault() {
+        let page = include_str!("../../../docs/soak.md");
+        for scenario in Scenario::value_variants() {
+            let name = scenario.to_possible_value().unwrap();
+            assert!(page.contains(&format!("`{}`", name.get_name())), "docs/soak.md does not tell of {}", name.get_name());
+        }
+    }
+}

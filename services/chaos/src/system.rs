@@ -27,6 +27,9 @@ const PORTS: u16 = 10;
 /// How much of a log an error shows, in lines.
 const LOG_SHOWN: usize = 12;
 
+/// The setting that names the database: its URL may hold a password, which the list of processes would show of an argument.
+pub(crate) const DATABASE: &str = "PULSE_DATABASE";
+
 /// Leases short enough that what a killed process held comes back within seconds, queues counted often, and a receiver on this machine.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("PULSE_DELIVERY_ALLOW_HTTP", "true"),
@@ -80,7 +83,7 @@ pub fn free_ports() -> Result<u16> {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub program: PathBuf,
-    /// As `--database` takes it.
+    /// As `PULSE_DATABASE` takes it.
     pub database: String,
     /// How many of each; one where it is not said.
     pub replicas: BTreeMap<Service, usize>,
@@ -114,7 +117,7 @@ impl Instance {
     /// Starts it; [`System::ready`] waits for it.
     pub fn start(&mut self, database: &str) -> Result<()> {
         let mut command = pulse(&self.program);
-        command.args(["run", self.service.name(), "--database", database, "--listen", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["run", self.service.name(), "--listen", &format!("127.0.0.1:{}", self.port)]).env(DATABASE, database);
         command.envs(ENVIRONMENT.iter().copied()).envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start(&mut command, &self.log)?);
         Ok(())

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::api::Api;
-use crate::database::{Database, Product};
+use crate::database::{Database, Product, Reached};
 use crate::load::{Load, LoadPlan, Tracks};
 use crate::queue::Queue;
 use crate::registry::{TENANT, register};
@@ -47,8 +47,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// Where a database that is a file lies; a folder of its own where none is given.
     pub folder: Option<PathBuf>,
-    /// Services reach a database that is a server through a network that can be cut.
-    pub through_network: bool,
+    /// How a database that is a server is reached.
+    pub reached: Reached,
 }
 
 impl Setup {
@@ -86,7 +86,7 @@ impl World {
     pub async fn start(bench: &Bench, setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let lies_in = setup.folder.as_deref().unwrap_or(folder.path());
-        let database = Database::create(bench.product, &bench.program, lies_in, setup.through_network).await?;
+        let database = Database::create(bench.product, &bench.program, lies_in, setup.reached).await?;
         let plan = Plan {
             program: bench.program.clone(),
             database: database.url.clone(),

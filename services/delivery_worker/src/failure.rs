@@ -2,6 +2,7 @@
 //! on a retry and is the metric's label.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use pulse_domain::job::{ErrorKind, Failure};
 use reqwest::StatusCode;
 
 use crate::egress::Refusal;
+use crate::excerpt;
 
 /// The integration's own settings: `detail` says what to change.
 pub(crate) fn config(detail: impl Into<String>) -> Failure {
@@ -38,7 +40,7 @@ pub(crate) fn transport(error: &reqwest::Error, connect_timeout: Duration, timeo
     let (kind, detail) = if let Some(refusal) = cause::<Refusal>(error) {
         return blocked(*refusal);
     } else if let Some(tls) = cause::<rustls::Error>(error) {
-        (ErrorKind::Tls, format!("no secure connection: {tls}"))
+        (ErrorKind::Tls, format!("no secure connection: {}", printable(tls)))
     } else if error.is_connect() && error.is_timeout() {
         (ErrorKind::Connect, format!("no connection within {connect_timeout:?}"))
     } else if error.is_timeout() {
@@ -69,7 +71,13 @@ fn hidden<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
 
 /// What lies at the bottom of it.
 fn innermost(error: &reqwest::Error) -> String {
-    chain(error).last().map_or_else(|| "unknown".to_owned(), ToString::to_string)
+    chain(error).last().map_or_else(|| "unknown".to_owned(), printable)
+}
+
+/// An error that may repeat what the receiver sent, such as any number of names in a certificate with any byte in them: U+0000 would keep
+/// the attempt out of the store, and so the job from its end.
+fn printable(error: &(impl Display + ?Sized)) -> String {
+    excerpt::of(error.to_string().as_bytes(), &[])
 }
 
 /// The causes of an error, itself not among them.
@@ -107,5 +115,15 @@ mod tests {
         let failure = answer(StatusCode::BAD_REQUEST, "no such channel", None);
         assert_eq!(failure.detail, "the receiver answered 400 Bad Request: no such channel");
         assert!(answer(StatusCode::BAD_REQUEST, "a\0b", None).detail.ends_with("a\u{fffd}b"));
+    }
+
+    #[test]
+    fn what_a_certificate_says_is_one_short_line() {
+        let expected = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let presented = (0..1_000).map(|number| format!("DnsName(\"a\0b\n{number}\")")).collect();
+        let error = rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext { expected, presented });
+        let text = printable(&error);
+        assert!(text.contains("only valid for DnsName(\"a b 0\")") && !text.contains(char::is_control), "{text}");
+        assert!(text.chars().count() < 300, "{text}");
     }
 }

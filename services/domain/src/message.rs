@@ -108,7 +108,7 @@ mod tests {
     fn an_escalation_says_its_level() {
         let mut escalated = event(EventKind::Escalated);
         escalated.alert.escalation_level = 2;
-        let message = of(&escalated);
+        let message = of(&escalated).to_value();
         assert_eq!((message["escalated"].as_bool(), message["escalation_level"].as_u64()), (Some(true), Some(2)));
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::ids::{GroupId, RuleId, SiteId, TenantId};
+use crate::{Timestamp, reading};
 
 /// Severity from 1 to 5; 5 is the most severe, everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,14 +184,11 @@ impl RuleSpec {
             return Err(InvalidRule(format!("a rule has at most {CONDITIONS_MAX} conditions, this one has {}", conditions.len())));
         }
         for condition in &conditions {
-            crate::reading::check_metric_name(&condition.metric_name)
-                .map_err(|reason| InvalidRule(format!("metric_name {:?}: {reason}", condition.metric_name)))?;
+            check_metric_name(&condition.metric_name)?;
             if !condition.threshold.is_finite() {
                 return Err(InvalidRule("threshold must be a finite number".into()));
             }
-            if condition.duration_seconds > DURATION_MAX_SECONDS {
-                return Err(InvalidRule(format!("duration_seconds must be 0 to {DURATION_MAX_SECONDS}")));
-            }
+            check_duration(condition.duration_seconds)?;
         }
         Ok(conditions)
     }
@@ -212,8 +209,22 @@ impl RuleSpec {
         if self.name.trim().is_empty() || self.name.len() > 200 {
             return Err(InvalidRule("name must be 1 to 200 bytes and not blank".into()));
         }
+        // Its own columns are kept beside a list too.
+        self.metric_name.as_deref().map_or(Ok(()), check_metric_name)?;
+        check_duration(self.duration_seconds)?;
         self.effective_conditions().map(drop)
     }
+}
+
+fn check_metric_name(name: &str) -> Result<(), InvalidRule> {
+    reading::check_metric_name(name).map_err(|reason| InvalidRule(format!("metric_name {name:?}: {reason}")))
+}
+
+fn check_duration(seconds: u32) -> Result<(), InvalidRule> {
+    if seconds > DURATION_MAX_SECONDS {
+        return Err(InvalidRule(format!("duration_seconds must be 0 to {DURATION_MAX_SECONDS}")));
+    }
+    Ok(())
 }
 
 /// A rule as it is kept.
@@ -265,6 +276,8 @@ mod tests {
             (serde_json::json!({"metric_name": "t", "operator": "GT", "threshold": 1, "duration_seconds": 86_401}), "0 to 86400"),
             (serde_json::json!({"conditions": many}), "at most 16 conditions"),
             (serde_json::json!({"conditions": [condition("t")], "name": " "}), "name must be"),
+            (serde_json::json!({"conditions": [condition("t")], "metric_name": "a\u{0}b"}), "control characters"),
+            (serde_json::json!({"conditions": [condition("t")], "duration_seconds": u32::MAX}), "0 to 86400"),
         ] {
             let error = spec(body).validate().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

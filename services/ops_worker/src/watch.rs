@@ -72,6 +72,12 @@ mod tests {
     }
 
     #[test]
+    fn an_address_in_an_alert_holds_nothing_that_a_database_refuses() {
+        let target = WatchTarget::new("ui_api", "http://127.0.0.1/he\u{0}al\nth?a=\u{1b}#\u{0}\u{7f}").unwrap();
+        assert_eq!(target.url().as_str(), "http://127.0.0.1/he%00alth?a=%1B#%00%7F");
+    }
+
+    #[test]
     fn a_wrong_target_says_what_would_be_right() {
         for (text, reason) in [
             ("http://127.0.0.1/health?a", "there is no = in it"),

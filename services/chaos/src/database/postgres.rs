@@ -1,34 +1,66 @@
-//! A PostgreSQL of the scenario's own, and what can befall it.
+//! A database on PostgreSQL, and what can befall it.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use pulse_testbed::postgres::{ADMIN, Cluster, Database, Settings};
 use pulse_testbed::proxy::Proxy;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 
-/// All backends of this database but the one that says so; waits until they are gone.
-const TERMINATE_OTHERS: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+use super::Reached;
+use crate::wait::until;
 
-/// A server with one database.
+/// How long a backend may take to end.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// All backends of this database but the one that says so. The server is not asked to wait for each in turn: they end at once.
+const TERMINATE_OTHERS: &str = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+/// Those that have not ended yet.
+const LEFT: &str = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1)";
+
+/// A database on a server.
 #[derive(Debug)]
 pub struct Postgres {
     // Dropped in this order: the database is dropped on a server that is still there.
     database: Database,
     network: Option<Proxy>,
-    cluster: Cluster,
+    server: Server,
+}
+
+/// Whose server it is.
+#[derive(Debug)]
+enum Server {
+    /// One that may be killed.
+    Own(Box<Cluster>),
+    /// The process's one, as setting one up takes seconds.
+    Shared(&'static Cluster),
+}
+
+impl Server {
+    fn cluster(&self) -> &Cluster {
+        match self {
+            Self::Own(cluster) => cluster,
+            Self::Shared(cluster) => cluster,
+        }
+    }
 }
 
 impl Postgres {
-    /// Starts it with an empty database.
-    pub(super) async fn start(through_network: bool) -> Self {
-        let cluster = Cluster::start(Settings::default()).await;
-        let database = cluster.database().await;
-        let network = if through_network { Some(Proxy::start(cluster.port()).await) } else { None };
-        Self { database, network, cluster }
+    /// An empty one.
+    pub(super) async fn start(reached: Reached) -> Self {
+        let server = match reached {
+            Reached::OnItsOwnServer => Server::Own(Box::new(Cluster::start(Settings::default()).await)),
+            Reached::Directly | Reached::ThroughNetwork => Server::Shared(Cluster::shared().await),
+        };
+        let database = server.cluster().database().await;
+        let network = match reached {
+            Reached::ThroughNetwork => Some(Proxy::start(server.cluster().port()).await),
+            Reached::Directly | Reached::OnItsOwnServer => None,
+        };
+        Self { database, network, server }
     }
 
     /// As services reach it.
@@ -47,16 +79,28 @@ impl Postgres {
         run(&mut self.admin().await?, statements).await
     }
 
-    /// kill -9 of all its processes; it is away for so long, then recovers.
-    pub async fn lose_power(&mut self, away: Duration) {
-        self.cluster.kill().await;
+    /// kill -9 of all the server's processes; it is away for so long, then recovers.
+    ///
+    /// # Errors
+    /// When it is not this database's own.
+    pub async fn lose_power(&mut self, away: Duration) -> Result<()> {
+        let Server::Own(cluster) = &mut self.server else { bail!("others work on this server") };
+        cluster.kill().await;
         tokio::time::sleep(away).await;
-        self.cluster.restart().await;
+        cluster.restart().await;
+        Ok(())
     }
 
     /// Ends every connection that the services have; how many.
     pub async fn terminate_backends(&self) -> Result<usize> {
-        let ended: Vec<bool> = sqlx::query_scalar(TERMINATE_OTHERS).fetch_all(&mut self.admin().await?).await?;
+        let mut admin = self.admin().await?;
+        let ended: Vec<(i32, bool)> = sqlx::query_as(TERMINATE_OTHERS).fetch_all(&mut admin).await?;
+        let ended: Vec<i32> = ended.into_iter().map(|(pid, _sent)| pid).collect();
+        until(END_MAX, "connections end", async || {
+            let left: i64 = sqlx::query_scalar(LEFT).bind(&ended).fetch_one(&mut admin).await.map_err(|error| error.to_string())?;
+            if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
+        })
+        .await?;
         Ok(ended.len())
     }
 

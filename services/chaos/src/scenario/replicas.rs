@@ -18,7 +18,7 @@ use crate::world::{Bench, Setup, World};
 const SMALL_CLAIMS: [(&str, &str); 3] =
     [("PULSE_EVALUATOR_BATCH_SIZE", "8"), ("PULSE_EVALUATOR_READINGS_MAX", "8"), ("PULSE_DELIVERY_BATCH", "16")];
 /// How much load piles up before it is worked off, in units of [`crate::scale::Scale::steady`].
-const PILE: u64 = 4;
+const PILE: u64 = 6;
 
 /// Each reading holds two metrics, and each metric has one rule.
 const RULES: f64 = 2.0;

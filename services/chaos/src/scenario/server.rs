@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::account::Account;
+use crate::database::Reached;
 use crate::world::{Bench, Setup, World};
 
 /// Of how long a fault lasts: how long the server is away in one of the rounds.
@@ -19,9 +20,9 @@ const FAR_AWAY: Duration = Duration::from_millis(20);
 ///
 /// What must hold: the account; no 202 was given for what the server had not written.
 pub async fn is_killed(bench: &Bench) -> Result<Account> {
-    let mut world = World::start(bench, Setup::default()).await?;
+    let mut world = World::start(bench, Setup { reached: Reached::OnItsOwnServer, ..Setup::default() }).await?;
     for _ in 0..bench.scale.rounds {
-        world.database.postgres()?.lose_power(bench.scale.hold.mul_f64(AWAY)).await;
+        world.database.postgres()?.lose_power(bench.scale.hold.mul_f64(AWAY)).await?;
         world.steady().await?;
     }
     world.finish().await
@@ -70,7 +71,7 @@ pub async fn has_a_transaction_held_open(bench: &Bench) -> Result<Account> {
 ///
 /// What must hold: the account.
 pub async fn is_cut_off(bench: &Bench) -> Result<Account> {
-    let mut world = World::start(bench, Setup { through_network: true, ..Setup::default() }).await?;
+    let mut world = World::start(bench, Setup { reached: Reached::ThroughNetwork, ..Setup::default() }).await?;
     world.database.postgres()?.network()?.cut().await;
     tokio::time::sleep(bench.scale.network_away).await;
     world.check()?;
@@ -83,7 +84,7 @@ pub async fn is_cut_off(bench: &Bench) -> Result<Account> {
 ///
 /// What must hold: the account; a commit that was sent into the silence is made once in effect, whether or not its answer was waited for.
 pub async fn is_silent(bench: &Bench) -> Result<Account> {
-    let mut world = World::start(bench, Setup { through_network: true, ..Setup::default() }).await?;
+    let mut world = World::start(bench, Setup { reached: Reached::ThroughNetwork, ..Setup::default() }).await?;
     world.database.postgres()?.network()?.stall().await;
     tokio::time::sleep(bench.scale.network_away).await;
     world.check()?;
@@ -96,7 +97,7 @@ pub async fn is_silent(bench: &Bench) -> Result<Account> {
 ///
 /// What must hold: the account; statements a cycle do not grow with what is to be done, so that a slow network only makes them later.
 pub async fn is_far_away(bench: &Bench) -> Result<Account> {
-    let mut world = World::start(bench, Setup { through_network: true, ..Setup::default() }).await?;
+    let mut world = World::start(bench, Setup { reached: Reached::ThroughNetwork, ..Setup::default() }).await?;
     world.database.postgres()?.network()?.delay(FAR_AWAY).await;
     world.steady().await?;
     world.database.postgres()?.network()?.heal().await;

@@ -10,12 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::receiver::Receiver;
 use crate::world::World;
 
 /// A receiver with a certificate of its own making for `name`; the port, and where its certificate lies.
 async fn receiver(folder: &Path, name: &str) -> (u16, PathBuf) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let ca_file = folder.join(format!("{name}.pem"));
+    let ca_file = folder.join(format!("{}.pem", name.escape_debug()));
     std::fs::write(&ca_file, made.cert.pem()).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -65,6 +66,28 @@ async fn a_certificate_that_proves_nothing_is_a_tls_failure_and_final() {
         let job = world.until(job_id, |job| job.state == JobState::Dead).await;
         assert_eq!(world.attempts(job_id).await[0].error, Some(ErrorKind::Tls));
         assert!(job.last_error.as_ref().is_some_and(|error| error.contains(reason)), "{job:?}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run tools/test"]
+async fn whatever_a_receiver_says_is_kept() {
+    let (world, folder) = (World::postgres().await, tempfile::tempdir().unwrap());
+    let (port, ca_file) = receiver(folder.path(), "exa\0mple.com").await;
+    let refusing = Receiver::open().await;
+    refusing.answer(400, &[], "no\0such\u{1b}hook");
+    let mut jobs = Vec::new();
+    for (url, said) in [(format!("https://localhost:{port}/hook"), "exa mple.com"), (refusing.url().to_owned(), "no such hook")] {
+        let target = world.webhook(&url).await;
+        jobs.push((world.job(&target).await, said));
+    }
+    let worker = world.start(Settings { ca_file: Some(ca_file), ..World::settings() }).await;
+    for (job_id, said) in jobs {
+        let job = world.until(job_id, |job| job.state == JobState::Dead).await;
+        let attempt = world.attempts(job_id).await.remove(0);
+        assert_eq!(job.last_error, attempt.detail);
+        assert!(job.last_error.as_ref().is_some_and(|error| error.contains(said)), "{job:?}");
     }
     worker.stop().await;
 }

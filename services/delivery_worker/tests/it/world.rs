@@ -17,10 +17,12 @@ use pulse_domain::rule::Severity;
 use pulse_domain::trace::TraceParent;
 use pulse_runtime::{Clock, Deps, Error, Listeners, ManualClock, Shutdown};
 use pulse_store::PoolSettings;
+use pulse_store::postgres::Postgres;
 use pulse_store::sqlite::Sqlite;
 use pulse_store::{Claim, SharedStore};
 use pulse_telemetry::Telemetry;
 use pulse_telemetry::testing::KeptSpan;
+use pulse_testbed::postgres::{Cluster, Database};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -36,6 +38,8 @@ pub(crate) struct World {
     pub(crate) hand: ManualClock,
     pub(crate) tenant: TenantId,
     _folder: tempfile::TempDir,
+    /// None: the database is a file in the folder.
+    _server: Option<Database>,
 }
 
 /// An integration and the route to it.
@@ -49,9 +53,21 @@ impl World {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(folder.path().join("pulse.db")).await.unwrap().pool(PoolSettings::default()).await.unwrap();
+        Self::on(Arc::new(store), folder, None).await
+    }
+
+    /// On PostgreSQL.
+    pub(crate) async fn postgres() -> Self {
+        let database = Cluster::shared().await.database().await;
+        let postgres = Postgres::new(&database.url()).unwrap();
+        postgres.migrate().await.unwrap();
+        Self::on(Arc::new(postgres.pool("test", PoolSettings::default())), tempfile::tempdir().unwrap(), Some(database)).await
+    }
+
+    async fn on(store: SharedStore, folder: tempfile::TempDir, server: Option<Database>) -> Self {
         let (clock, hand) = Clock::manual(Clock::system().now());
         let tenant = TenantId::parse("acme").unwrap();
-        let world = Self { store: Arc::new(store), clock, hand, tenant, _folder: folder };
+        let world = Self { store, clock, hand, tenant, _folder: folder, _server: server };
         let tenant = Tenant { tenant_id: world.tenant.clone(), name: "Acme".to_owned(), created_at: world.now() };
         world.store.insert_tenant(&tenant).await.unwrap();
         world

@@ -1,4 +1,4 @@
-//! Faults on a PostgreSQL of the test's own.
+//! Faults on PostgreSQL. More than two replicas are for the long forms: here there are two processors.
 
 use pulse_chaos::database::Product;
 use pulse_chaos::scenario::Scenario;
@@ -27,12 +27,6 @@ async fn the_clock_of_one_replica_is_wrong() {
 #[ignore = "needs PostgreSQL: run tools/test"]
 async fn two_replicas_share_the_work() {
     run(Product::Postgres, Scenario::TwoReplicas).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: run tools/test"]
-async fn four_replicas_share_the_work() {
-    run(Product::Postgres, Scenario::FourReplicas).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
