@@ -27,7 +27,7 @@ pub(crate) struct Turns<'a> {
 /// What a writer writes through.
 enum Door {
     Bare(bare::Bare, Box<PgConnection>),
-    Store(PostgresStore),
+    Store(Box<PostgresStore>),
 }
 
 impl<'a> Turns<'a> {
@@ -62,7 +62,7 @@ impl<'a> Turns<'a> {
         for number in 0..self.connections {
             let door = match way {
                 Way::Bare(bare) => Door::Bare(bare, Box::new(self.database.connect().await?)),
-                Way::Store => Door::Store(store.clone()),
+                Way::Store => Door::Store(Box::new(store.clone())),
             };
             // Each writer has batches of its own, so that no two write the same device at once.
             let own = self.batches.iter().skip(number).step_by(self.connections).cloned().collect();

@@ -162,7 +162,7 @@ async fn hear(board: &Board, options: &PgConnectOptions) -> sqlx::Result<()> {
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {
             Ok(Ok(Some(notice))) => {
-                TOPICS.into_iter().filter(|topic| name(*topic) == notice.payload()).for_each(|topic| board.count(topic))
+                TOPICS.into_iter().filter(|topic| name(*topic) == notice.payload()).for_each(|topic| board.count(topic));
             }
             // The connection was lost and is made anew by the next look; what was told meanwhile is not.
             Ok(Ok(None)) => TOPICS.into_iter().for_each(|topic| board.count(topic)),

@@ -88,7 +88,8 @@ impl PostgresStore {
         let bound = self.pool.options().get_acquire_timeout();
         let mut dead = 0;
         loop {
-            let connection = self.acquires.observed(self.server.acquire(&self.pool)).await?;
+            // On the heap, so that whoever waits for it stays small.
+            let connection = Box::pin(self.acquires.observed(self.server.acquire(&self.pool))).await?;
             let text = AssertSqlSafe(statement.clone()).into_sql_str();
             let began = timeout(bound, sqlx::Transaction::begin(connection, Some(text)));
             match began.await.map_err(|silent| Error::Unavailable(silent.into()))?.map_err(Error::from) {
