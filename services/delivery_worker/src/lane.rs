@@ -25,6 +25,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// What is granted to the store and the recorder before /ready complains, over what the settings allow a delivery.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
+/// How long a claim under way at shutdown is waited for; what a later one brings comes back when its lease has passed.
+const CLAIM_DRAIN: Duration = Duration::from_secs(3);
+
 /// A claimed job that waits for its place.
 #[derive(Debug)]
 struct Held {
@@ -233,8 +236,10 @@ impl Lane {
     }
 
     async fn drain(mut self) {
-        let deadline = Instant::now() + self.drain;
-        if let Ok(Some(Ok(Claimed { claim, result: Ok(Some((batch, span))) }))) = timeout_at(deadline, self.claiming.join_next()).await {
+        let now = Instant::now();
+        let deadline = now + self.drain;
+        let claimed_by = deadline.min(now + CLAIM_DRAIN);
+        if let Ok(Some(Ok(Claimed { claim, result: Ok(Some((batch, span))) }))) = timeout_at(claimed_by, self.claiming.join_next()).await {
             self.hold(claim, batch, &span);
         }
         let waiting = self.destinations.take_waiting(|_| true);

@@ -39,6 +39,8 @@ pub struct CyclePlan {
 
 /// The wait after a first error.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// How long a step under way may go on after shutdown: less than its process has to end, so that a database that is silent cuts nobody.
+const STEP_DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a step counts as an error.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +51,11 @@ enum StepError<E> {
     Deadline(Duration),
     #[error("the step panicked: {0}")]
     Panicked(String),
+    #[error("the step was still under way {STEP_DRAIN:?} after the wish to stop and was cancelled")]
+    Stopped,
 }
 
-/// Runs `step` until shutdown; a step under way is finished within its deadline, not cut.
+/// Runs `step` until shutdown; a step under way is finished, not cut, unless it takes longer than its deadline or 5 s from then on.
 ///
 /// Each step is timed by `operation`; waiting is not. A step that fails, panics or overruns is tried again after a backoff,
 /// and so it must be idempotent. What goes on failing is logged once a minute.
@@ -102,10 +106,17 @@ where
     async fn step(&mut self) -> Result<Progress, StepError<E>> {
         let timer = self.operation.start();
         let step = AssertUnwindSafe((self.step)()).catch_unwind();
-        let result = match tokio::time::timeout(self.plan.deadline, step).await {
-            Ok(Ok(result)) => result.map_err(StepError::Failed),
-            Ok(Err(panic)) => Err(StepError::Panicked(panic_text(&*panic))),
-            Err(_elapsed) => Err(StepError::Deadline(self.plan.deadline)),
+        let stopped = async {
+            self.shutdown.triggered().await;
+            tokio::time::sleep(STEP_DRAIN).await;
+        };
+        let result = tokio::select! {
+            ended = tokio::time::timeout(self.plan.deadline, step) => match ended {
+                Ok(Ok(result)) => result.map_err(StepError::Failed),
+                Ok(Err(panic)) => Err(StepError::Panicked(panic_text(&*panic))),
+                Err(_elapsed) => Err(StepError::Deadline(self.plan.deadline)),
+            },
+            () = stopped => Err(StepError::Stopped),
         };
         if result.is_ok() {
             timer.success();

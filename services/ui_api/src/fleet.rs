@@ -26,7 +26,10 @@ pub(crate) async fn refresh(store: SharedStore, metrics: Arc<Metrics>, ingest: A
             () = shutdown.triggered() => return,
         }
         ingest.sweep();
-        let counted = tokio::time::timeout(COUNT_TIMEOUT, store.fleet()).await;
+        let counted = tokio::select! {
+            counted = tokio::time::timeout(COUNT_TIMEOUT, store.fleet()) => counted,
+            () = shutdown.triggered() => return,
+        };
         let failure = match counted {
             Ok(Ok(fleets)) => {
                 show(&metrics, &fleets);

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod demo;
 mod docs;
+mod ending;
 mod faults;
 mod otlp;
 mod parity;

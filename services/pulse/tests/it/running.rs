@@ -12,6 +12,8 @@ use crate::stack::eventually;
 
 /// How long what is awaited may take on a busy machine.
 pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at whether a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// One service in a process of its own.
 pub(crate) struct Running {
@@ -79,12 +81,17 @@ impl Running {
         .await
     }
 
-    /// SIGTERM, and what it exits with.
+    /// SIGTERM, and what it exits with by itself.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let asked = Instant::now();
         assert!(Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        (status.code(), asked.elapsed())
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), asked.elapsed());
+            }
+            assert!(asked.elapsed() < WITHIN, "{} does not end: {}", self.service, self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 

@@ -91,3 +91,13 @@ async fn a_step_under_way_is_finished_at_shutdown() {
     tokio::join!(cycle, stop);
     assert_eq!((finished.load(Ordering::Relaxed), count(&deps.telemetry, "cancelled")), (1, 0.0));
 }
+
+#[tokio::test]
+async fn a_step_that_does_not_end_keeps_nobody_from_ending() {
+    let (deps, _folder) = crate::deps().await;
+    let patient = CyclePlan { deadline: Duration::from_secs(600), ..PLAN };
+    let started = std::time::Instant::now();
+    run(&deps, patient, 1, |_| std::future::pending()).await;
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    assert_eq!(count(&deps.telemetry, "error"), 1.0);
+}

@@ -72,7 +72,11 @@ pub(crate) async fn report(store: SharedStore, clock: Clock, queue: Arc<Queue>, 
         let broken = gap.take() || failing;
         let now = clock.now();
         let progress = IngestProgress { up_since: listening.tick(now, broken), durable_through: queue.oldest(|| clock.now()) };
-        let reported = tokio::time::timeout(REPORT_TIMEOUT, store.report_ingest_progress(&instance, progress, now)).await;
+        let reporting = tokio::time::timeout(REPORT_TIMEOUT, store.report_ingest_progress(&instance, progress, now));
+        let reported = tokio::select! {
+            reported = reporting => reported,
+            () = shutdown.triggered() => return,
+        };
         let failure = match reported {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Chain(&error).to_string()),
