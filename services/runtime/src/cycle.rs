@@ -55,7 +55,7 @@ enum StepError<E> {
     Stopped,
 }
 
-/// Runs `step` until shutdown; a step under way is finished, not cut, unless it takes longer than its deadline or [`STEP_DRAIN`].
+/// Runs `step` until shutdown; a step under way is finished, not cut, unless it takes longer than its deadline or 5 s from then on.
 ///
 /// Each step is timed by `operation`; waiting is not. A step that fails, panics or overruns is tried again after a backoff,
 /// and so it must be idempotent. What goes on failing is logged once a minute.

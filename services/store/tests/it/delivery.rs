@@ -77,7 +77,7 @@ contract!(jobs_are_claimed_by_run_at_with_where_they_go, |db| {
     assert_eq!(ids(&first), [jobs[1].job_id, jobs[2].job_id]);
     let claimed = &first.jobs[0];
     assert_eq!((claimed.job.state, claimed.job.attempts), (JobState::Leased, 1));
-    assert_eq!(claimed.integration, db.integration(&t, route.spec.integration_id).await.unwrap());
+    assert_eq!(claimed.integration.as_deref(), db.integration(&t, route.spec.integration_id).await.unwrap().as_ref());
     assert!(claimed.integration.is_some());
     assert_eq!(ids(&claim_all(&db, at(10)).await), [jobs[0].job_id]);
     assert_eq!(db.job_backlog(Queue::Integration, at(10)).await.unwrap(), Backlog { depth: 3, oldest_at: Some(at(1)) });
