@@ -17,7 +17,8 @@ struct Ends(Mutex<Vec<AcquireEnd>>);
 impl Ends {
     fn watch(store: &SharedStore) -> Arc<Self> {
         let ends = Arc::new(Self::default());
-        store.observe_acquires(ends.clone());
+        let observer = Arc::clone(&ends);
+        store.observe_acquires(observer);
         ends
     }
 
