@@ -30,8 +30,8 @@ pub trait OpsStore {
     /// Jobs whose lease has passed are pending again, or dead when they have had `attempts_max` attempts.
     async fn expire_job_leases(&self, now: Timestamp, attempts_max: u32, limit: u32) -> Result<Purged>;
 
-    /// Delivered and dead jobs with their attempts, dispatched events and closed alerts, finished before `before`; silences and instances of
-    /// ingest that ended before it.
+    /// Delivered and dead jobs with their attempts and closed alerts, finished before `before`; events that are dispatched and of before it;
+    /// silences and instances of ingest that ended before it.
     async fn purge_finished(&self, before: Timestamp, limit: u32) -> Result<Purged>;
 
     /// Evaluated readings received before `before`. A store that keeps them by the day (UTC) lets a day go at once, when all of it is from

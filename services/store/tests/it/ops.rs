@@ -163,7 +163,7 @@ contract!(what_is_finished_is_purged_in_bounded_steps, |db| {
     deliver(&db, &t, &route, 10).await;
     db.apply_alert_changes(&t, &alerts[..3].iter().map(|alert| close(alert, at(20))).collect::<Vec<_>>(), at(20)).await.unwrap();
 
-    assert_eq!(db.purge_finished(at(10), 100).await.unwrap(), Purged::default());
+    assert_eq!(db.purge_finished(at(0), 100).await.unwrap(), Purged::default());
     // Four delivered jobs and five dispatched events, then three closed alerts.
     let mut steps = Vec::new();
     loop {
