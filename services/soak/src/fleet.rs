@@ -68,7 +68,8 @@ pub(crate) async fn run(settings: &FleetSettings, database: &Scratch) -> anyhow:
     let population = Population::plan(settings.tenants, settings.devices)?;
     let plan = Plan::new(settings, &population)?;
     let stop = Shutdown::new();
-    let sink = Sink::start(SinkSettings::default(), &stop).await?;
+    // Until it is told by itself: it must be there for what is under way when the traffic has ended.
+    let sink = Sink::start(SinkSettings::default(), &Shutdown::new()).await?;
     let store = database.store(2)?;
     population.register(&store, chrono::Utc::now()).await?;
     receiver::connect(&store, &population, &sink).await?;
@@ -77,7 +78,7 @@ pub(crate) async fn run(settings: &FleetSettings, database: &Scratch) -> anyhow:
     let program = settings.program.with("PULSE_HEARTBEAT_STALE", &format!("{stale}ms"));
     let services = services::start(&program, &services::ALL, &database.url).await?;
     let url = services[0].url.clone();
-    let traffic = tokio::spawn(traffic::run(plan, url, stop.child()));
+    let traffic = tokio::spawn(traffic::run(plan, url, stop.clone()));
     tokio::time::sleep(settings.warmup).await;
 
     let mut sampler = Sampler::new(&services, database).await?;
@@ -90,7 +91,6 @@ pub(crate) async fn run(settings: &FleetSettings, database: &Scratch) -> anyhow:
     stop.trigger();
     let sent = traffic.await??;
     let account = Account::after(database, DRAIN, course.from, course.until).await?;
-    // Before its end the sink would refuse what is under way: deliveries have ended by now.
     let received = sink.stats();
     sink.stop().await;
     for service in services {
