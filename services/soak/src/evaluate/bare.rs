@@ -12,10 +12,8 @@ CREATE TABLE bare_due (
     memory json NOT NULL, lease_until timestamptz, PRIMARY KEY (tenant_id, device_id)) WITH (fillfactor = 60);
 INSERT INTO bare_due SELECT tenant_id, device_id, 0, due_at, '{}' FROM device_state;
 CREATE INDEX bare_due_at ON bare_due (due_at);
-CREATE TABLE bare_history (
-    tenant_id text COLLATE \"C\" NOT NULL, device_id text COLLATE \"C\" NOT NULL, reading_id bigint NOT NULL, ts timestamptz NOT NULL,
-    metrics json NOT NULL, PRIMARY KEY (tenant_id, device_id, reading_id));
-INSERT INTO bare_history SELECT tenant_id, device_id, reading_id, ts, metrics FROM readings;
+CREATE TABLE bare_history (LIKE readings, PRIMARY KEY (tenant_id, device_id, reading_id));
+INSERT INTO bare_history SELECT * FROM readings;
 CREATE TABLE due_since AS SELECT tenant_id, device_id, min(received_at) - random() * interval '1 minute' AS due_at FROM readings GROUP BY 1, 2;";
 
 const CLAIM: &str = "
@@ -26,10 +24,10 @@ WHERE ctid = ANY(ARRAY(
 RETURNING tenant_id, device_id, evaluated_through, memory::text";
 
 const READ: &str = "
-SELECT c.place, r.reading_id, r.ts, r.metrics::text
+SELECT c.place, r.reading_id, r.metrics::text, r.kind, r.ts, r.received_at, r.site_id, r.seq, r.trace
 FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS c (tenant_id, device_id, through, place)
 CROSS JOIN LATERAL (
-    SELECT reading_id, ts, metrics FROM bare_history
+    SELECT reading_id, metrics, kind, ts, received_at, site_id, seq, trace FROM bare_history
     WHERE tenant_id = c.tenant_id AND device_id = c.device_id AND reading_id > c.through ORDER BY reading_id LIMIT 32) r";
 
 const UPDATE: &str = "
@@ -87,7 +85,7 @@ async fn cycle(connection: &mut PgConnection, claim: u32) -> anyhow::Result<usiz
     let read = sqlx::query(READ).bind(&tenant_ids).bind(&device_ids).bind(&through).fetch_all(&mut *connection).await?;
     for row in &read {
         let place = usize::try_from(row.try_get::<i64, _>(0)? - 1)?;
-        let _metrics: &str = row.try_get(3)?;
+        let _metrics: &str = row.try_get(2)?;
         if let Some(through) = through.get_mut(place) {
             *through = row.try_get(1)?;
         }
