@@ -72,3 +72,17 @@ fn metrics_md_is_what_the_code_says() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(written == page(), "docs/metrics.md is not what the code says: UPDATE_DOCS=1 cargo test -p pulse --test it docs");
 }
+
+/// README's first command names no program.
+#[test]
+fn cargo_run_runs_pulse() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    let output = cargo.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let default = metadata["workspace_default_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| default.contains(&package["id"]));
+    let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+    let programs: Vec<_> = targets.filter(|target| target["kind"][0] == "bin").map(|target| &target["name"]).collect();
+    assert_eq!(programs, ["pulse"]);
+}
