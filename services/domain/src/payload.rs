@@ -16,14 +16,6 @@ impl Payload {
         Self(to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
-    /// Takes a text that is JSON.
-    ///
-    /// # Errors
-    /// Says where it is not.
-    pub fn parse(text: &str) -> serde_json::Result<Self> {
-        RawValue::from_string(text.to_owned()).map(Self)
-    }
-
     /// The text.
     pub fn as_str(&self) -> &str {
         self.0.get()
@@ -57,7 +49,7 @@ mod tests {
     #[test]
     fn a_text_passes_as_it_is() {
         let text = r#"{"b": 0.10, "a":"é"}"#;
-        let payload = Payload::parse(text).unwrap();
+        let payload: Payload = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&payload).unwrap(), text);
         assert_eq!(payload.to_value(), json!({"a": "é", "b": 0.1}));
         assert_eq!(payload, Payload::of(&json!({"a": "é", "b": 0.1})));
@@ -66,6 +58,6 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        Payload::parse("{\"a\":").unwrap_err();
+        serde_json::from_str::<Payload>("{\"a\":").unwrap_err();
     }
 }

@@ -24,6 +24,13 @@ async fn at_work() -> (Vec<Running>, Proxy) {
     (services, network)
 }
 
+/// /ready of each says that the database is away.
+async fn all_notice(services: &[Running]) {
+    for service in services {
+        service.not_ready(&["unavailable since 20", "no_answer since 20"]).await;
+    }
+}
+
 /// SIGTERM to all at once; each ends by itself, well and in time.
 async fn all_end(services: Vec<Running>) {
     let ended = services.into_iter().map(|service| {
@@ -43,9 +50,7 @@ async fn all_end(services: Vec<Running>) {
 async fn services_end_while_the_database_refuses_connections() {
     let (services, mut network) = at_work().await;
     network.cut().await;
-    for service in &services {
-        service.not_ready(&["unavailable since 20", "no_answer since 20"]).await;
-    }
+    all_notice(&services).await;
     all_end(services).await;
 }
 
@@ -54,9 +59,7 @@ async fn services_end_while_the_database_refuses_connections() {
 async fn services_end_while_the_database_is_silent() {
     let (services, mut network) = at_work().await;
     network.stall().await;
-    for service in &services {
-        service.not_ready(&["unavailable since 20", "no_answer since 20"]).await;
-    }
+    all_notice(&services).await;
     all_end(services).await;
 }
 

@@ -9,7 +9,8 @@ use crate::postgres::PostgresStore;
 use crate::postgres::transaction::Scope;
 use crate::{AttemptRecord, RecordSummary, Result, Topic};
 
-/// Where each record is looked up by its key and the rows are then taken by their place, the two are to be joined by a hash.
+/// Each record's row is looked up by its key, the rows are taken by their places, and only then joined with the records: by a hash, as in a
+/// loop every row would be compared with every record.
 ///
 /// The form of the statements leaves the planner no other choice. A queue that was empty when its statistics or the plan were made looks empty
 /// to it still, and left to itself it would read all that has come since to find a batch.
