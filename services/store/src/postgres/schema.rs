@@ -2,13 +2,16 @@
 
 use std::io::ErrorKind;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
-static MIGRATOR: Migrator = sqlx::migrate!("./migrations/postgres");
+use crate::migrations;
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(migrations::postgres);
 
 /// How long one try to connect may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! Opening the database file: its folder, its format, its schema.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -9,9 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::connect_options;
 use super::error::primary_code;
-use crate::Migrated;
+use crate::{Migrated, migrations};
 
-static MIGRATOR: Migrator = sqlx::migrate!("./migrations/sqlite");
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(migrations::sqlite);
 
 /// In the file's header: "PULS". Tells our databases from those of other programs (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x5055_4c53;
