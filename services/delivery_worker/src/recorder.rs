@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_domain::ids::TenantId;
-use pulse_domain::job::{JobState, Verdict};
+use pulse_domain::job::Verdict;
 use pulse_domain::trace::TraceParent;
 use pulse_runtime::{Chain, Clock, Outage, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore, within};
@@ -77,7 +77,7 @@ impl Recorder {
             let writing = self.spans.query(RECORD, batch.len(), writing);
             match self.metrics.record_attempts.run(writing).await {
                 Ok(summary) => {
-                    self.count(batch, summary).await;
+                    self.count(batch, &summary);
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => {
@@ -92,30 +92,24 @@ impl Recorder {
         }
     }
 
-    /// Counts the jobs that are dead now.
-    async fn count(&self, batch: &[AttemptRecord], summary: RecordSummary) {
+    /// Counts the jobs that are dead now, and the attempts whose lease was lost.
+    fn count(&self, batch: &[AttemptRecord], done: &RecordSummary) {
         let mut dead: HashMap<&TenantId, u64> = HashMap::new();
-        for record in batch.iter().filter(|record| record.verdict == Verdict::Dead) {
-            if summary.lost == 0 || self.is_dead(record).await {
+        for (place, record) in batch.iter().enumerate() {
+            if record.verdict == Verdict::Dead && !done.lost.contains(&place) {
                 *dead.entry(&record.tenant_id).or_default() += 1;
             }
         }
         for (tenant_id, jobs) in dead {
             self.metrics.jobs_failed(tenant_id, jobs);
         }
-        if summary.lost > 0 {
-            self.metrics.leases_lost.add(summary.lost);
+        if !done.lost.is_empty() {
+            self.metrics.leases_lost.add(done.lost.len() as u64);
             tracing::warn!(
-                attempts = summary.lost,
+                attempts = done.lost.len(),
                 "deliveries ended after their lease had passed and may be made again: the lease is too short or the store too slow"
             );
         }
-    }
-
-    /// Of a batch in which some leases were lost the summary does not say which, so the store is asked.
-    async fn is_dead(&self, record: &AttemptRecord) -> bool {
-        let job = within(STORE_MAX, self.store.job(&record.tenant_id, record.attempt.job_id)).await;
-        matches!(job, Ok(Some(job)) if job.state == JobState::Dead)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From events to jobs: what one commit will hold. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pulse_domain::Timestamp;
 use pulse_domain::alert::AlertEvent;
@@ -40,20 +40,13 @@ impl<'a> RoutesByTenant<'a> {
     }
 }
 
-/// What became of events, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Outcomes {
-    /// At least one route wanted it.
-    pub(crate) routed: u64,
-    pub(crate) unrouted: u64,
-}
-
 /// Events that leave the queue together, and their jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Commit {
     pub(crate) events: Vec<(TenantId, EventId)>,
     pub(crate) jobs: Vec<NewJob>,
-    pub(crate) outcomes: Outcomes,
+    /// The events that no route wants.
+    pub(crate) unrouted: HashSet<EventId>,
 }
 
 impl Commit {
@@ -64,11 +57,10 @@ impl Commit {
         self.events.push((event.alert.tenant_id.clone(), event.event_id));
         let selected = routes.of(event);
         if selected.is_empty() {
-            self.outcomes.unrouted += 1;
+            self.unrouted.insert(event.event_id);
             return 0;
         }
         let count = selected.len();
-        self.outcomes.routed += 1;
         let payload = message::of(event);
         self.jobs.extend(selected.into_iter().map(|(route, queue)| NewJob {
             tenant_id: event.alert.tenant_id.clone(),
@@ -174,13 +166,14 @@ mod tests {
             assert_eq!((job.event_id, job.run_at, job.origin_at), (event.event_id, now(), event.origin_at));
             assert_eq!((&job.payload, job.trace.as_ref()), (&message::of(&event), Some(&trace())));
         }
-        assert_eq!(commit.outcomes, Outcomes { routed: 1, unrouted: 0 });
+        assert_eq!((commit.events.len(), commit.unrouted.len()), (1, 0));
     }
 
     #[test]
     fn an_event_that_nobody_wants_leaves_the_queue_all_the_same() {
-        let commit = commit(&[event("t1")], &[route("t2", "others", 1, false, Queue::Integration)]);
+        let event = event("t1");
+        let commit = commit(std::slice::from_ref(&event), &[route("t2", "others", 1, false, Queue::Integration)]);
         assert_eq!((commit.events.len(), commit.jobs.len()), (1, 0));
-        assert_eq!(commit.outcomes, Outcomes { routed: 0, unrouted: 1 });
+        assert_eq!(commit.unrouted, HashSet::from([event.event_id]));
     }
 }

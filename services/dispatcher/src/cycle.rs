@@ -18,8 +18,11 @@ use crate::metrics::Metrics;
 /// A commit is closed once it holds this many jobs: events with many routes each must not make one endless transaction.
 const JOBS_PER_COMMIT: usize = 5_000;
 
-/// Of an event's span: how many jobs it made.
+/// An attribute of an event's span: how many jobs the event made.
 const JOBS: &str = "pulse.dispatch.jobs";
+/// The kind of failure of an event that stayed in the queue because its lease had passed.
+const LEASE_LOST: &str = "lease_lost";
+const LEASE_LOST_DETAIL: &str = "the event's lease passed before the commit: another dispatcher has it";
 
 /// What a step needs.
 #[derive(Debug)]
@@ -85,21 +88,26 @@ impl Dispatcher {
     async fn commit(&self, lease: LeaseId, commit: Commit, under_way: Vec<Span>) -> Result<()> {
         let call = self.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.clock.now());
         let committed = self.spans.query("commit_dispatch", commit.events.len(), call).await;
-        if let Err(error) = &committed {
-            under_way.iter().for_each(|span| spans::fail(span, error));
+        match &committed {
+            Err(error) => under_way.iter().for_each(|span| spans::fail(span, error)),
+            Ok(done) => {
+                for ((_, event_id), span) in commit.events.iter().zip(&under_way) {
+                    if span.is_recording() && !done.dispatched.contains(event_id) {
+                        span.fail(LEASE_LOST, LEASE_LOST_DETAIL);
+                    }
+                }
+            }
         }
-        self.count(&commit, committed?);
+        self.count(&commit, &committed?);
         Ok(())
     }
 
-    fn count(&self, commit: &Commit, done: DispatchSummary) {
-        self.metrics.committed(commit.outcomes, done);
-        if done.lost > 0 {
-            tracing::warn!(
-                lost = done.lost,
-                "events were taken by another dispatcher before they could be committed: their lease had passed"
-            );
+    fn count(&self, commit: &Commit, done: &DispatchSummary) {
+        self.metrics.committed(commit, done);
+        let lost = commit.events.len() - done.dispatched.len();
+        if lost > 0 {
+            tracing::warn!(lost, "events were taken by another dispatcher before they could be committed: their lease had passed");
         }
-        tracing::debug!(dispatched = done.dispatched, jobs = done.jobs, "events dispatched");
+        tracing::debug!(dispatched = done.dispatched.len(), jobs = done.jobs, "events dispatched");
     }
 }

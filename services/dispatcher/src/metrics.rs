@@ -3,7 +3,7 @@
 use pulse_store::DispatchSummary;
 use pulse_telemetry::{BoundCounter, Definition, Telemetry};
 
-use crate::commit::Outcomes;
+use crate::commit::Commit;
 
 /// Events taken off the queue.
 pub const EVENTS: Definition = Definition::counter(
@@ -50,12 +50,12 @@ impl Metrics {
         }
     }
 
-    /// Counts what the store did. Which events were lost it does not say: then the sum is right and the split is what the plan leaves.
-    pub(crate) fn committed(&self, planned: Outcomes, done: DispatchSummary) {
-        let routed = planned.routed.min(done.dispatched);
-        self.routed.add(routed);
-        self.unrouted.add(done.dispatched - routed);
+    /// Counts what the store did of a commit.
+    pub(crate) fn committed(&self, commit: &Commit, done: &DispatchSummary) {
+        let unrouted = commit.unrouted.intersection(&done.dispatched).count();
+        self.unrouted.add(unrouted as u64);
+        self.routed.add((done.dispatched.len() - unrouted) as u64);
         self.jobs.add(done.jobs);
-        self.leases_lost.add(done.lost);
+        self.leases_lost.add((commit.events.len() - done.dispatched.len()) as u64);
     }
 }

@@ -1,6 +1,6 @@
 //! One cycle: claim the devices that are due, judge them in memory, commit what that changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use pulse_domain::Timestamp;
@@ -32,16 +32,6 @@ pub(crate) struct Evaluator {
     settings: Settings,
     metrics: Metrics,
     rules: RuleCache,
-}
-
-/// A judged batch.
-#[derive(Debug, Default)]
-struct Judged {
-    outcomes: Vec<DeviceOutcome>,
-    /// By tenant, so that what the store did not carry out is shared among them in a fixed order.
-    opened: BTreeMap<TenantId, u64>,
-    /// The same of the alerts that closed.
-    closed: BTreeMap<TenantId, u64>,
 }
 
 impl Evaluator {
@@ -76,21 +66,20 @@ impl Evaluator {
         let rules = self.rules.of(&batch.rules).await?;
         let clock = JudgeClock { now, ingest, stale_after: self.settings.heartbeat_stale };
         let began = SystemTime::now();
-        let mut judged = self.judge(&batch.devices, &rules, &clock).await;
-        let changes = ChangeSpans::begin(&self.spans, span, began, &mut judged.outcomes);
-        let committed = self.commit(batch.lease, &judged.outcomes).await;
-        changes.end(committed.as_ref().map(|_| ()));
-        let summary = committed?;
-        share(&judged.opened, summary.opened, |tenant_id, count| self.metrics.opened(tenant_id, count));
-        share(&judged.closed, summary.closed, |tenant_id, count| self.metrics.closed(tenant_id, count));
-        self.metrics.leases_lost.add(summary.lost);
-        tracing::debug!(devices = batch.devices.len(), opened = summary.opened, closed = summary.closed, lost = summary.lost, "evaluated");
+        let mut outcomes = self.judge(&batch.devices, &rules, &clock).await;
+        let changes = ChangeSpans::begin(&self.spans, span, began, &mut outcomes);
+        let committed = self.commit(batch.lease, &outcomes).await;
+        changes.end(committed.as_ref());
+        let done = committed?;
+        self.metrics.committed(&outcomes, &done);
+        let (opened, closed, lost) = (done.opened.len(), done.closed.len(), done.lost.len());
+        tracing::debug!(devices = batch.devices.len(), opened, closed, lost, "evaluated");
         let full = batch.devices.len() >= self.settings.batch_size as usize;
         Ok(if full || batch.devices.iter().any(|device| device.has_more) { Progress::More } else { Progress::Idle })
     }
 
-    async fn judge(&self, devices: &[DueDevice], rules: &BatchRules, clock: &JudgeClock) -> Judged {
-        let mut judged = Judged { outcomes: Vec::with_capacity(devices.len()), ..Judged::default() };
+    async fn judge(&self, devices: &[DueDevice], rules: &BatchRules, clock: &JudgeClock) -> Vec<DeviceOutcome> {
+        let mut outcomes = Vec::with_capacity(devices.len());
         let mut tallies: HashMap<&TenantId, Tally> = HashMap::new();
         for stretch in devices.chunks(JUDGED_AT_A_STRETCH) {
             for device in stretch {
@@ -102,23 +91,15 @@ impl Evaluator {
                 };
                 let judgement = judge(device, &rules.set, clock);
                 tally.evaluated += judgement.rules_evaluated;
-                tally.opened += judgement.opened;
-                tally.closed += judgement.closed;
-                judged.outcomes.push(judgement.outcome);
+                outcomes.push(judgement.outcome);
             }
             tokio::task::yield_now().await;
         }
         for (tenant_id, tally) in tallies {
             self.metrics.know_tenant(tenant_id);
             self.metrics.judged(tenant_id, tally.evaluated, tally.errors + rules.get(tenant_id).map_or(0, |rules| rules.invalid));
-            if tally.opened > 0 {
-                judged.opened.insert(tenant_id.clone(), tally.opened);
-            }
-            if tally.closed > 0 {
-                judged.closed.insert(tenant_id.clone(), tally.closed);
-            }
         }
-        judged
+        outcomes
     }
 
     /// A commit whose answer was lost finds its leases given back and changes nothing.
@@ -138,21 +119,9 @@ impl Evaluator {
     }
 }
 
-/// Hands the changes that the store carried out to their tenants. Which of a batch it did not (a lease was lost, a rule deleted, a silence
-/// set meanwhile) it does not say: then the sum is right and the split between tenants is what the judgements leave.
-fn share(judged: &BTreeMap<TenantId, u64>, mut done: u64, count: impl Fn(&TenantId, u64)) {
-    for (tenant_id, wanted) in judged {
-        let own = done.min(*wanted);
-        count(tenant_id, own);
-        done -= own;
-    }
-}
-
 /// What judging one tenant's devices came to.
 #[derive(Debug, Default)]
 struct Tally {
     evaluated: u64,
-    opened: u64,
-    closed: u64,
     errors: u64,
 }

@@ -1,6 +1,11 @@
 //! What the evaluator counts. `pulse_queue_*` and `pulse_processing_*` come with the kit.
 
-use pulse_domain::ids::TenantId;
+use std::collections::HashSet;
+
+use pulse_domain::alert::AlertChange;
+use pulse_domain::evaluation::DeviceOutcome;
+use pulse_domain::ids::{AlertId, TenantId};
+use pulse_store::CommitSummary;
 use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 
 /// Work done.
@@ -66,8 +71,9 @@ impl Metrics {
     /// Makes a tenant's counters show 0 where nothing was counted yet.
     pub(crate) fn know_tenant(&self, tenant_id: &TenantId) {
         self.judged(tenant_id, 0, 0);
-        self.opened(tenant_id, 0);
-        self.closed(tenant_id, 0);
+        for counter in [&self.alerts_created, &self.alerts_closed] {
+            counter.add(0, &[("tenant_id", tenant_id.as_str())]);
+        }
     }
 
     /// Counts what judging a tenant's devices came to.
@@ -76,13 +82,20 @@ impl Metrics {
         self.evaluation_errors.add(errors, &[("tenant_id", tenant_id.as_str())]);
     }
 
-    /// Counts alerts opened.
-    pub(crate) fn opened(&self, tenant_id: &TenantId, alerts: u64) {
-        self.alerts_created.add(alerts, &[("tenant_id", tenant_id.as_str())]);
-    }
-
-    /// Counts alerts closed.
-    pub(crate) fn closed(&self, tenant_id: &TenantId, alerts: u64) {
-        self.alerts_closed.add(alerts, &[("tenant_id", tenant_id.as_str())]);
+    /// Counts what the store carried out of these judgements, each change for the tenant whose it is.
+    pub(crate) fn committed(&self, outcomes: &[DeviceOutcome], done: &CommitSummary) {
+        self.leases_lost.add(done.lost.len() as u64);
+        let opened: HashSet<AlertId> = done.opened.iter().copied().collect();
+        let closed: HashSet<AlertId> = done.closed.iter().copied().collect();
+        for DeviceOutcome { key, changes, .. } in outcomes {
+            let labels = [("tenant_id", key.tenant_id.as_str())];
+            for change in changes {
+                match change {
+                    AlertChange::Open { alert, .. } if opened.contains(&alert.alert_id) => self.alerts_created.add(1, &labels),
+                    AlertChange::Close { alert_id, .. } if closed.contains(alert_id) => self.alerts_closed.add(1, &labels),
+                    AlertChange::Open { .. } | AlertChange::Close { .. } | AlertChange::Update { .. } => {}
+                }
+            }
+        }
     }
 }

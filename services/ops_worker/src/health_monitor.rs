@@ -83,13 +83,13 @@ impl HealthMonitor {
         let change = [change];
         let call = self.store.apply_alert_changes(&self.tenant_id, &change, now);
         let done = self.spans.query("apply_alert_changes", change.len(), call).await?;
-        self.alerts.opened.add(done.opened);
-        self.alerts.closed.add(done.closed);
+        self.alerts.opened.add(done.opened.len() as u64);
+        self.alerts.closed.add(done.closed.len() as u64);
         let service = target.watch.name();
-        if done.opened > 0 {
+        if !done.opened.is_empty() {
             tracing::warn!(%service, "a service fails its health check: alert opened");
         }
-        if done.closed > 0 {
+        if !done.closed.is_empty() {
             tracing::info!(%service, "a service passes its health check again: alert closed");
         }
         Ok(())

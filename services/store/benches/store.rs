@@ -96,7 +96,7 @@ impl Bench {
                 })
                 .collect();
             let summary = self.store.commit_evaluation(batch.lease, &outcomes, self.now).await.unwrap();
-            assert_eq!(summary.lost, 0);
+            assert_eq!(summary.lost, []);
             judged += outcomes.len();
         }
     }
@@ -265,7 +265,7 @@ impl Bench {
                     trace: None,
                 })
                 .collect();
-            assert_eq!(self.store.record_attempts(&records, self.now).await.unwrap().lost, 0);
+            assert_eq!(self.store.record_attempts(&records, self.now).await.unwrap().lost, [0; 0]);
             delivered += records.len();
         }
     }

@@ -1,5 +1,6 @@
 //! Jobs to deliver.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,11 +40,21 @@ pub struct AttemptRecord {
 }
 
 /// What recording did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordSummary {
-    pub recorded: u64,
-    /// Attempts whose lease was no longer held: their jobs were left alone. The log has them all the same.
-    pub lost: u64,
+    /// The places, in the list that was recorded, of attempts whose lease was no longer held: their jobs were left alone. The log has them
+    /// all the same.
+    pub lost: Vec<usize>,
+}
+
+impl RecordSummary {
+    /// Of a list of attempts, given the jobs that were settled, each with the number of its attempt. An attempt that stands twice in the
+    /// list was settled once.
+    pub(crate) fn new(records: &[AttemptRecord], mut settled: HashSet<(JobId, u32)>) -> Self {
+        let is_lost = |record: &AttemptRecord| !settled.remove(&(record.attempt.job_id, record.attempt.attempt));
+        let lost = records.iter().map(is_lost).enumerate().filter_map(|(place, is_lost)| is_lost.then_some(place)).collect();
+        Self { lost }
+    }
 }
 
 /// Which jobs to list; none means any.

@@ -1,5 +1,7 @@
 //! Events to dispatch.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::AlertEvent;
@@ -20,13 +22,12 @@ pub struct EventBatch {
 }
 
 /// What a commit did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DispatchSummary {
-    pub dispatched: u64,
-    /// Jobs made; those that were there already do not count.
+    /// The events that left the queue.
+    pub dispatched: HashSet<EventId>,
+    /// How many jobs were made; those that were there already do not count.
     pub jobs: u64,
-    /// Events left alone because their lease was no longer held.
-    pub lost: u64,
 }
 
 /// The dispatcher's side of the store.
@@ -38,8 +39,8 @@ pub trait DispatchStore {
     /// Claims events however old they are, the oldest first.
     async fn claim_events(&self, claim: Claim) -> Result<EventBatch>;
 
-    /// Makes the jobs and takes the events off the queue. Jobs of events whose lease was lost are not made; a job is made once per tenant,
-    /// event and route. Wakes [`crate::Topic::Jobs`].
+    /// Makes the jobs and takes the events off the queue. An event whose lease was lost stays, and its jobs are not made; a job is made once
+    /// per tenant, event and route. Wakes [`crate::Topic::Jobs`].
     async fn commit_dispatch(
         &self,
         lease: LeaseId,

@@ -1,9 +1,11 @@
 //! Devices to evaluate.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::evaluation::{DeviceOutcome, DueDevice, IngestProgress};
-use pulse_domain::ids::{LeaseId, TenantId};
+use pulse_domain::ids::{AlertId, DeviceKey, LeaseId, TenantId};
 use pulse_domain::rule::Rule;
 
 use crate::{Backlog, Claim, Result};
@@ -24,15 +26,30 @@ pub struct DueBatch {
     pub rules: Vec<RulesVersion>,
 }
 
-/// What a commit did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a commit did, by key, so that nobody has to guess whose the changes were.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommitSummary {
-    /// Alerts opened; those that were open already, or whose rule or device is gone, do not count.
-    pub opened: u64,
-    pub updated: u64,
-    pub closed: u64,
-    /// Devices left alone because their lease was no longer held.
-    pub lost: u64,
+    /// The alerts that opened. One that was open already, is silenced, or whose rule or device is gone, is not among them.
+    pub opened: Vec<AlertId>,
+    /// The open alerts that were updated.
+    pub updated: Vec<AlertId>,
+    /// The alerts that closed. One that was closed already is not among them.
+    pub closed: Vec<AlertId>,
+    /// The devices that were left alone because their lease was no longer held.
+    pub lost: Vec<DeviceKey>,
+}
+
+impl CommitSummary {
+    /// Whether an alert opened or closed, so that there is an event to dispatch.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.opened.is_empty() || !self.closed.is_empty()
+    }
+}
+
+/// The devices of a batch that were not held, once for each time that one stands in the batch and was not.
+pub(crate) fn lost(outcomes: &[DeviceOutcome], held: &[&DeviceOutcome]) -> Vec<DeviceKey> {
+    let held: HashSet<*const DeviceOutcome> = held.iter().map(|outcome| std::ptr::from_ref(*outcome)).collect();
+    outcomes.iter().filter(|outcome| !held.contains(&std::ptr::from_ref(*outcome))).map(|outcome| outcome.key.clone()).collect()
 }
 
 /// The evaluator's side of the store.

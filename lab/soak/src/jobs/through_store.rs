@@ -51,7 +51,7 @@ pub(crate) async fn record(store: &PostgresStore, lease: LeaseId, jobs: Vec<Clai
     };
     let records: Vec<AttemptRecord> = jobs.into_iter().map(delivered).collect();
     let summary = store.record_attempts(&records, finished_at).await?;
-    anyhow::ensure!(summary.lost == 0, "{} jobs were lost to nobody", summary.lost);
+    anyhow::ensure!(summary.lost.is_empty(), "{} jobs were lost to nobody", summary.lost.len());
     Ok(())
 }
 
@@ -67,7 +67,8 @@ pub(super) async fn dispatch(store: PostgresStore, limit: u32) -> anyhow::Result
         let events: Vec<_> = batch.events.iter().map(|event| (event.alert.tenant_id.clone(), event.event_id)).collect();
         let jobs: Vec<NewJob> = batch.events.iter().flat_map(|event| jobs_of(event, &batch.routes, now)).collect();
         let summary = store.commit_dispatch(batch.lease, &events, &jobs, now).await?;
-        anyhow::ensure!(summary.lost == 0, "{} events were lost to nobody", summary.lost);
+        let lost = events.len() - summary.dispatched.len();
+        anyhow::ensure!(lost == 0, "{lost} events were lost to nobody");
         made += usize::try_from(summary.jobs)?;
     }
 }

@@ -124,11 +124,11 @@ impl World {
 
     pub(crate) async fn open_by(&self, alerts: Vec<Alert>, cause: Cause) {
         let tenant_id = alerts[0].tenant_id.clone();
-        let count = alerts.len() as u64;
+        let count = alerts.len();
         let open = |alert| AlertChange::Open { alert: Box::new(alert), cause: cause.clone() };
         let changes: Vec<AlertChange> = alerts.into_iter().map(open).collect();
         let done = self.store.apply_alert_changes(&tenant_id, &changes, self.clock.now()).await.unwrap();
-        assert_eq!(done.opened, count);
+        assert_eq!(done.opened.len(), count);
     }
 
     /// One alert a device, `count` devices, so many events.

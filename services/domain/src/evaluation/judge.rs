@@ -8,7 +8,6 @@ use super::ledger::Ledger;
 use super::window::Samples;
 use super::{DeviceMemory, DeviceOutcome, DueDevice, IngestProgress, heartbeat};
 use crate::Timestamp;
-use crate::alert::AlertChange;
 use crate::device::DeviceStatus;
 use crate::reading::Reading;
 use crate::rule::MatchMode;
@@ -30,10 +29,6 @@ pub struct Judgement {
     pub outcome: DeviceOutcome,
     /// How many times a rule was held against a reading.
     pub rules_evaluated: u64,
-    /// How many alerts open, as far as the store lets them.
-    pub opened: u64,
-    /// Alerts that the outcome closes.
-    pub closed: u64,
 }
 
 /// Judges a device by its tenant's rules.
@@ -60,8 +55,6 @@ pub fn judge(device: &DueDevice, rules: &RuleSet, clock: &JudgeClock) -> Judgeme
     let changes = ledger.into_changes(rules);
     Judgement {
         rules_evaluated,
-        opened: changes.iter().filter(|change| matches!(change, AlertChange::Open { .. })).count() as u64,
-        closed: changes.iter().filter(|change| matches!(change, AlertChange::Close { .. })).count() as u64,
         outcome: DeviceOutcome {
             key: device.key.clone(),
             evaluated_through: device.readings.last().map(|reading| reading.reading_id),

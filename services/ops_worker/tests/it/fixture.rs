@@ -78,7 +78,7 @@ impl World {
         };
         let alert_id = alert.alert_id;
         let change = AlertChange::Open { alert: Box::new(alert), cause: Cause::default() };
-        assert_eq!(self.store.apply_alert_changes(tenant_id, &[change], now).await.unwrap().opened, 1);
+        assert_eq!(self.store.apply_alert_changes(tenant_id, &[change], now).await.unwrap().opened, [alert_id]);
         alert_id
     }
 

@@ -59,7 +59,7 @@ async fn evaluate(world: &World, keys: &[&DeviceKey]) {
         })
         .collect();
     assert_eq!(outcomes.len(), keys.len());
-    assert_eq!(world.store.commit_evaluation(batch.lease, &outcomes, world.now()).await.unwrap().lost, 0);
+    assert_eq!(world.store.commit_evaluation(batch.lease, &outcomes, world.now()).await.unwrap().lost, []);
 }
 
 async fn count(world: &World, key: &DeviceKey) -> usize {

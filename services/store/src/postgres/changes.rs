@@ -1,12 +1,12 @@
 //! The statements of alert changes.
 
 use pulse_domain::Timestamp;
-use pulse_domain::ids::TenantId;
+use pulse_domain::ids::{AlertId, TenantId};
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::rows::to_json;
+use super::rows::{Fields, to_json};
 use crate::changes::Changes;
 use crate::{CommitSummary, Result};
 
@@ -15,9 +15,9 @@ pub(super) async fn apply(changes: &Changes<'_>, connection: &mut PgConnection, 
     lock(changes, connection).await?;
     let mut summary = CommitSummary::default();
     for round in changes.rounds() {
-        summary.closed += run(connection, CLOSE, &round.closes, None).await?;
-        summary.updated += run(connection, UPDATE, &round.updates, None).await?;
-        summary.opened += run(connection, OPEN, &round.opens, Some(now)).await?;
+        summary.closed.extend(run(connection, CLOSE, &round.closes, None).await?);
+        summary.updated.extend(run(connection, UPDATE, &round.updates, None).await?);
+        summary.opened.extend(run(connection, OPEN, &round.opens, Some(now)).await?);
     }
     Ok(summary)
 }
@@ -44,16 +44,17 @@ async fn lock_all(connection: &mut PgConnection, sql: &'static str, keys: &[(&Te
     Ok(())
 }
 
-/// Runs a statement over a list; its rows are those that took effect.
-async fn run<T: Serialize>(connection: &mut PgConnection, sql: &'static str, list: &[T], now: Option<Timestamp>) -> Result<u64> {
+/// Runs a statement over a list; returns the alerts on which it took effect.
+async fn run<T: Serialize>(connection: &mut PgConnection, sql: &'static str, list: &[T], now: Option<Timestamp>) -> Result<Vec<AlertId>> {
     if list.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let mut query = sqlx::query(sql).bind(to_json(list)?);
     if let Some(now) = now {
         query = query.bind(now);
     }
-    Ok(query.execute(connection).await?.rows_affected())
+    let rows = query.fetch_all(connection).await?;
+    rows.iter().map(|row| Fields::new(row, "a changed alert").id("alert_id").map(AlertId)).collect()
 }
 
 const CLOSE: &str = "
@@ -62,13 +63,15 @@ UPDATE alerts SET
     event_kind = 'CLOSED', event_id = c.event_id, event_at = from_micros(c.event_at),
     event_origin_at = from_micros(c.origin_at), event_trace = c.trace
 FROM json_to_recordset($1::json) AS c (tenant_id text, alert_id uuid, at bigint, event_id uuid, event_at bigint, origin_at bigint, trace text)
-WHERE alerts.tenant_id = c.tenant_id AND alerts.alert_id = c.alert_id AND alerts.status <> 'CLOSED'";
+WHERE alerts.tenant_id = c.tenant_id AND alerts.alert_id = c.alert_id AND alerts.status <> 'CLOSED'
+RETURNING alerts.alert_id";
 
 const UPDATE: &str = "
 UPDATE alerts SET
     severity = least(5, u.severity + alerts.raised), summary = u.summary, details = u.details, updated_at = from_micros(u.at)
 FROM json_to_recordset($1::json) AS u (tenant_id text, alert_id uuid, severity smallint, summary text, details json, at bigint)
-WHERE alerts.tenant_id = u.tenant_id AND alerts.alert_id = u.alert_id AND alerts.status <> 'CLOSED'";
+WHERE alerts.tenant_id = u.tenant_id AND alerts.alert_id = u.alert_id AND alerts.status <> 'CLOSED'
+RETURNING alerts.alert_id";
 
 /// Against being switched off or deleted before the commit, as whoever does that closes the alerts that are open by then.
 const LOCK_RULES: &str = "
@@ -98,4 +101,5 @@ WHERE (o.alert_type = 'SYSTEM_HEALTH' OR EXISTS (
         SELECT FROM rules r WHERE r.tenant_id = o.tenant_id AND r.rule_id = o.rule_id AND r.enabled))
     AND NOT EXISTS (SELECT FROM silences s WHERE s.tenant_id = o.tenant_id AND s.fingerprint = o.fingerprint AND s.until > $2)
 ORDER BY o.tenant_id, o.fingerprint
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING
+RETURNING alert_id";

@@ -103,8 +103,7 @@ impl DispatchStore for PostgresStore {
         if made > 0 {
             self.hints.signal(Topic::Jobs);
         }
-        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-        Ok(DispatchSummary { dispatched: count(finished.len()), jobs: made, lost: count(events.len() - finished.len()) })
+        Ok(DispatchSummary { dispatched: finished.into_iter().map(|(_, event_id)| event_id).collect(), jobs: made })
     }
 }
 

@@ -51,7 +51,7 @@ impl EvaluationStore for PostgresStore {
 
     async fn commit_evaluation(&self, lease: LeaseId, outcomes: &[DeviceOutcome], now: Timestamp) -> Result<CommitSummary> {
         let summary = commit::commit(self, lease, outcomes, now).await?;
-        if summary.opened + summary.closed > 0 {
+        if summary.has_events() {
             self.hints.signal(Topic::Events);
         }
         Ok(summary)

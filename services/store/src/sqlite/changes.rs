@@ -1,10 +1,11 @@
 //! The statements of alert changes.
 
 use pulse_domain::Timestamp;
+use pulse_domain::ids::AlertId;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::rows::{micros, to_json};
+use super::rows::{Fields, micros, to_json};
 use crate::changes::Changes;
 use crate::{CommitSummary, Result};
 
@@ -12,20 +13,20 @@ use crate::{CommitSummary, Result};
 pub(super) async fn apply(changes: &Changes<'_>, connection: &mut SqliteConnection, now: Timestamp) -> Result<CommitSummary> {
     let mut summary = CommitSummary::default();
     for round in changes.rounds() {
-        summary.closed += run(connection, CLOSE, &round.closes, now).await?;
-        summary.updated += run(connection, UPDATE, &round.updates, now).await?;
-        summary.opened += run(connection, OPEN, &round.opens, now).await?;
+        summary.closed.extend(run(connection, CLOSE, &round.closes, now).await?);
+        summary.updated.extend(run(connection, UPDATE, &round.updates, now).await?);
+        summary.opened.extend(run(connection, OPEN, &round.opens, now).await?);
     }
     Ok(summary)
 }
 
-/// Runs a statement over a list; its rows are those that took effect.
-async fn run<T: Serialize>(connection: &mut SqliteConnection, sql: &'static str, list: &[T], now: Timestamp) -> Result<u64> {
+/// Runs a statement over a list; returns the alerts on which it took effect.
+async fn run<T: Serialize>(connection: &mut SqliteConnection, sql: &'static str, list: &[T], now: Timestamp) -> Result<Vec<AlertId>> {
     if list.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let done = sqlx::query(sql).bind(to_json(list)?).bind(micros(now)).execute(connection).await?;
-    Ok(done.rows_affected())
+    let rows = sqlx::query(sql).bind(to_json(list)?).bind(micros(now)).fetch_all(connection).await?;
+    rows.iter().map(|row| Fields::new(row, "a changed alert").id("alert_id").map(AlertId)).collect()
 }
 
 pub(super) const CLOSE: &str = "
@@ -34,14 +35,16 @@ UPDATE alerts SET
     event_kind = 'CLOSED', event_id = unhex(c.value ->> 'event_id', '-'), event_at = c.value ->> 'event_at',
     event_origin_at = c.value ->> 'origin_at', event_trace = c.value ->> 'trace'
 FROM jsonb_each(?1) c
-WHERE alerts.tenant_id = c.value ->> 'tenant_id' AND alerts.alert_id = unhex(c.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
+WHERE alerts.tenant_id = c.value ->> 'tenant_id' AND alerts.alert_id = unhex(c.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'
+RETURNING alert_id";
 
 pub(super) const UPDATE: &str = "
 UPDATE alerts SET
     severity = min(5, (u.value ->> 'severity') + alerts.raised), summary = u.value ->> 'summary', details = u.value -> 'details',
     updated_at = u.value ->> 'at'
 FROM jsonb_each(?1) u
-WHERE alerts.tenant_id = u.value ->> 'tenant_id' AND alerts.alert_id = unhex(u.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'";
+WHERE alerts.tenant_id = u.value ->> 'tenant_id' AND alerts.alert_id = unhex(u.value ->> 'alert_id', '-') AND alerts.status <> 'CLOSED'
+RETURNING alert_id";
 
 pub(super) const OPEN: &str = "
 INSERT INTO alerts (tenant_id, alert_id, fingerprint, device_id, site_id, alert_type, rule_id, severity, confidence, summary, details,
@@ -61,4 +64,5 @@ WHERE (o.value ->> 'alert_type' = 'SYSTEM_HEALTH' OR EXISTS (
     AND NOT EXISTS (
         SELECT 1 FROM silences s
         WHERE s.tenant_id = o.value ->> 'tenant_id' AND s.fingerprint = o.value ->> 'fingerprint' AND s.until > ?2)
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING
+RETURNING alert_id";

@@ -1,5 +1,7 @@
 //! Events to dispatch.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::AlertEvent;
@@ -36,7 +38,8 @@ pub(super) const FINISH: &str = "
 UPDATE alert_events SET dispatched_at = ?3, lease_until = NULL
 FROM jsonb_each(?1) e
 WHERE alert_events.tenant_id = e.value ->> 0 AND alert_events.event_id = unhex(e.value ->> 1, '-')
-    AND alert_events.dispatched_at IS NULL AND alert_events.lease_id = ?2 AND alert_events.lease_until > ?3";
+    AND alert_events.dispatched_at IS NULL AND alert_events.lease_id = ?2 AND alert_events.lease_until > ?3
+RETURNING event_id";
 
 /// Only for events that [`FINISH`] has just taken off the queue under this lease.
 pub(super) const MAKE_JOBS: &str = "
@@ -129,10 +132,12 @@ impl DispatchStore for SqliteStore {
             .bind(events_json)
             .bind(blob(&lease.0))
             .bind(micros(now))
-            .execute(transaction.connection())
+            .fetch_all(transaction.connection())
             .await?
-            .rows_affected();
-        let made = if jobs.is_empty() || finished == 0 {
+            .iter()
+            .map(|row| Fields::new(row, "a dispatched event").id("event_id").map(EventId))
+            .collect::<Result<HashSet<EventId>>>()?;
+        let made = if jobs.is_empty() || finished.is_empty() {
             0
         } else {
             let made = sqlx::query(MAKE_JOBS).bind(jobs_json).bind(blob(&lease.0)).bind(micros(now));
@@ -142,8 +147,7 @@ impl DispatchStore for SqliteStore {
         if made > 0 {
             self.signal(Topic::Jobs);
         }
-        let asked = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        Ok(DispatchSummary { dispatched: finished, jobs: made, lost: asked.saturating_sub(finished) })
+        Ok(DispatchSummary { dispatched: finished, jobs: made })
     }
 }
 

@@ -62,7 +62,7 @@ impl EvaluationStore for SqliteStore {
 
     async fn commit_evaluation(&self, lease: LeaseId, outcomes: &[DeviceOutcome], now: Timestamp) -> Result<CommitSummary> {
         let summary = commit::commit(self, lease, outcomes, now).await?;
-        if summary.opened + summary.closed > 0 {
+        if summary.has_events() {
             self.signal(Topic::Events);
         }
         Ok(summary)

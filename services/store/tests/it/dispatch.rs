@@ -20,6 +20,11 @@ fn jobs_for(batch: &EventBatch, route: &Route) -> Vec<NewJob> {
     batch.events.iter().map(|event| NewJob { event_id: event.event_id, ..job(route, at(50)) }).collect()
 }
 
+/// All events of a batch dispatched, with so many jobs.
+fn dispatched(batch: &EventBatch, jobs: u64) -> DispatchSummary {
+    DispatchSummary { dispatched: batch.events.iter().map(|event| event.event_id).collect(), jobs }
+}
+
 contract!(events_wait_however_old_they_are_oldest_first, |db| {
     let t = tenant("t1");
     db.with_devices(&t, &["d1", "d2", "d3"]).await;
@@ -76,11 +81,11 @@ contract!(a_job_is_made_once_per_event_and_route, |db| {
     let mut wake = db.wake(Topic::Jobs);
     wake.arm();
     let summary = db.commit_dispatch(batch.lease, &keys(&batch), &jobs, at(3)).await.unwrap();
-    assert_eq!(summary, DispatchSummary { dispatched: 1, jobs: 1, lost: 0 });
+    assert_eq!(summary, dispatched(&batch, 1));
     tokio::time::timeout(Duration::from_secs(5), wake.signalled()).await.unwrap();
     // The same again: the event is off the queue, the job is there.
     let again = db.commit_dispatch(batch.lease, &keys(&batch), &jobs_for(&batch, &route), at(4)).await.unwrap();
-    assert_eq!(again, DispatchSummary { dispatched: 0, jobs: 0, lost: 1 });
+    assert_eq!(again, DispatchSummary::default());
 
     let kept = db.jobs(&t, &Default::default(), &all()).await.unwrap().items;
     assert_eq!(kept.len(), 1);
@@ -103,7 +108,7 @@ contract!(every_kind_of_event_makes_its_own_job, |db| {
     db.close_alert(&t, opened.alert_id, at(4), &Cause::default()).await.unwrap();
     let batch = db.claim_events(claim(at(5))).await.unwrap();
     let summary = db.commit_dispatch(batch.lease, &keys(&batch), &jobs_for(&batch, &route), at(5)).await.unwrap();
-    assert_eq!(summary, DispatchSummary { dispatched: 4, jobs: 4, lost: 0 });
+    assert_eq!(summary, dispatched(&batch, 4));
 });
 
 contract!(no_jobs_are_made_for_events_whose_lease_is_lost, |db| {
@@ -113,22 +118,16 @@ contract!(no_jobs_are_made_for_events_whose_lease_is_lost, |db| {
     db.with_alert(&alert(&t, "d1", at(1))).await;
     let late = db.claim_events(claim(at(2))).await.unwrap();
     let end = at(2) + LEASE;
-    assert_eq!(
-        db.commit_dispatch(late.lease, &keys(&late), &jobs_for(&late, &route), end).await.unwrap(),
-        DispatchSummary { dispatched: 0, jobs: 0, lost: 1 }
-    );
+    assert_eq!(db.commit_dispatch(late.lease, &keys(&late), &jobs_for(&late, &route), end).await.unwrap(), DispatchSummary::default());
     let next = db.claim_events(claim(end)).await.unwrap();
     assert_eq!(keys(&next), keys(&late));
-    assert_eq!(
-        db.commit_dispatch(late.lease, &keys(&late), &jobs_for(&late, &route), end).await.unwrap(),
-        DispatchSummary { dispatched: 0, jobs: 0, lost: 1 }
-    );
+    assert_eq!(db.commit_dispatch(late.lease, &keys(&late), &jobs_for(&late, &route), end).await.unwrap(), DispatchSummary::default());
     db.with_alert(&alert(&t, "d2", at(3))).await;
     let mine = db.claim_events(claim(end)).await.unwrap();
     // One of two is held under this lease: its job is made, the other's is not.
     let both: Vec<_> = keys(&next).into_iter().chain(keys(&mine)).collect();
     let jobs: Vec<_> = jobs_for(&next, &route).into_iter().chain(jobs_for(&mine, &route)).collect();
-    assert_eq!(db.commit_dispatch(mine.lease, &both, &jobs, end).await.unwrap(), DispatchSummary { dispatched: 1, jobs: 1, lost: 1 });
+    assert_eq!(db.commit_dispatch(mine.lease, &both, &jobs, end).await.unwrap(), dispatched(&mine, 1));
     let kept = db.jobs(&t, &Default::default(), &all()).await.unwrap().items;
     assert_eq!(kept.iter().map(|job| job.event_id).collect::<Vec<_>>(), [mine.events[0].event_id]);
     assert_eq!(db.dispatch_backlog(end).await.unwrap().depth, 1);
@@ -139,7 +138,7 @@ contract!(events_are_claimed_once_by_many_dispatchers, |db| {
     let names: Vec<String> = (0..40).map(|n| format!("d{n}")).collect();
     db.with_devices(&t, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let changes: Vec<_> = names.iter().map(|name| open(&alert(&t, name, at(1)))).collect();
-    assert_eq!(db.apply_alert_changes(&t, &changes, at(1)).await.unwrap().opened, 40);
+    assert_eq!(db.apply_alert_changes(&t, &changes, at(1)).await.unwrap().opened.len(), 40);
     let claims: Vec<_> = (0..8)
         .map(|_| {
             let store = db.shared();

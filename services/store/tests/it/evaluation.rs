@@ -10,7 +10,7 @@ use pulse_domain::evaluation::{DeviceMemory, DeviceOutcome, OpenAlert, Silence};
 use pulse_domain::ids::ReadingId;
 use pulse_domain::reading::NewReading;
 use pulse_domain::rule::Severity;
-use pulse_store::{CommitSummary, DueBatch, RulesVersion, Topic};
+use pulse_store::{DueBatch, RulesVersion, Topic};
 
 use crate::contract;
 use crate::fixture::*;
@@ -155,7 +155,7 @@ contract!(changes_to_one_fingerprint_take_effect_in_order, |db| {
         update(&third, "d", 9),
     ];
     let summary = db.judge(at(9), "d1", changes).await;
-    assert_eq!(summary, CommitSummary { opened: 2, updated: 4, closed: 2, lost: 0 });
+    assert_eq!(counts(&summary), [2, 4, 2, 0]);
 
     let life = |events: &[pulse_domain::alert::AlertEvent]| {
         events.iter().map(|event| (event.kind, event.at, event.alert.status, event.alert.summary.clone())).collect::<Vec<_>>()
@@ -202,7 +202,7 @@ contract!(nothing_opens_for_a_rule_that_went_between_claim_and_commit, |db| {
     let changes = [&deleted, &disabled, &kept].map(|rule| open(&rule_alert(rule, "d1", at(2)))).to_vec();
     let judged = DeviceOutcome { changes, ..outcome(&batch.devices[0]) };
     let summary = db.commit_evaluation(batch.lease, &[judged], at(4)).await.unwrap();
-    assert_eq!(summary, CommitSummary { opened: 1, ..CommitSummary::default() });
+    assert_eq!(counts(&summary), [1, 0, 0, 0]);
     let open = db.alerts(&t, &Default::default(), &all()).await.unwrap().items;
     assert_eq!(open.iter().map(|alert| alert.rule_id).collect::<Vec<_>>(), [Some(kept.rule_id)]);
     assert_eq!(db.dispatch_backlog(at(5)).await.unwrap().depth, 1);
@@ -214,10 +214,10 @@ contract!(nothing_opens_for_a_device_out_of_service, |db| {
     for lifecycle in [Lifecycle::Inactive, Lifecycle::Decommissioned, Lifecycle::Revoked] {
         db.append_readings(&[reading(&key(&t, "d1"), at(1))]).await.unwrap();
         db.update_device(&t, &pulse_store::DeviceSpec { lifecycle, ..spec("d1") }, at(1), &Default::default()).await.unwrap();
-        assert_eq!(db.judge(at(2), "d1", vec![open(&alert(&t, "d1", at(2)))]).await.opened, 0, "{lifecycle:?}");
+        assert_eq!(db.judge(at(2), "d1", vec![open(&alert(&t, "d1", at(2)))]).await.opened.len(), 0, "{lifecycle:?}");
     }
     db.update_device(&t, &spec("d1"), at(3), &Default::default()).await.unwrap();
-    assert_eq!(db.judge(at(3), "d1", vec![open(&alert(&t, "d1", at(3)))]).await.opened, 1);
+    assert_eq!(db.judge(at(3), "d1", vec![open(&alert(&t, "d1", at(3)))]).await.opened.len(), 1);
 });
 
 contract!(nothing_opens_while_silenced, |db| {
@@ -228,12 +228,12 @@ contract!(nothing_opens_while_silenced, |db| {
     db.silence_alert(&t, first.alert_id, at(100)).await.unwrap();
     let again = async |second| db.append_readings(&[reading(&key(&t, "d1"), at(second))]).await;
     again(2).await.unwrap();
-    assert_eq!(db.judge(at(2), "d1", vec![close(&first, at(2))]).await.closed, 1);
+    assert_eq!(db.judge(at(2), "d1", vec![close(&first, at(2))]).await.closed.len(), 1);
     again(99).await.unwrap();
-    assert_eq!(db.judge(at(99), "d1", vec![open(&alert(&t, "d1", at(99)))]).await.opened, 0);
+    assert_eq!(db.judge(at(99), "d1", vec![open(&alert(&t, "d1", at(99)))]).await.opened.len(), 0);
     again(100).await.unwrap();
     let second = alert(&t, "d1", at(100));
-    assert_eq!(db.judge(at(100), "d1", vec![open(&second)]).await.opened, 1);
+    assert_eq!(db.judge(at(100), "d1", vec![open(&second)]).await.opened.len(), 1);
     assert_eq!(db.alert(&t, second.alert_id).await.unwrap().unwrap().silenced_until, None);
 });
 

@@ -125,7 +125,7 @@ impl Db {
         let key = key(&alert.tenant_id, alert.device_id.as_str());
         self.append_readings(&[reading(&key, alert.created_at)]).await.unwrap();
         let summary = self.judge(alert.created_at, alert.device_id.as_str(), vec![open(alert)]).await;
-        assert_eq!(summary.opened, 1, "{summary:?}");
+        assert_eq!(summary.opened, [alert.alert_id], "{summary:?}");
     }
 }
 
@@ -305,4 +305,9 @@ pub(crate) fn job(route: &Route, run_at: Timestamp) -> NewJob {
         origin_at: Some(run_at - TimeDelta::seconds(2)),
         trace: Some(trace()),
     }
+}
+
+/// How many alerts a commit opened, updated and closed, and how many devices it left alone.
+pub(crate) fn counts(summary: &pulse_store::CommitSummary) -> [usize; 4] {
+    [summary.opened.len(), summary.updated.len(), summary.closed.len(), summary.lost.len()]
 }

@@ -43,7 +43,7 @@ contract!(a_leased_device_is_claimed_again_only_once_the_lease_has_passed, |db| 
 
     let mut late = outcome(&first.devices[0]);
     late.changes = vec![open(&alert(&t, "d1", at(10)))];
-    let lost = CommitSummary { lost: 1, ..CommitSummary::default() };
+    let lost = CommitSummary { lost: vec![key(&t, "d1")], ..CommitSummary::default() };
     assert_eq!(db.commit_evaluation(first.lease, &[late], end).await.unwrap(), lost);
     assert_eq!(db.evaluation_backlog(end).await.unwrap().depth, 1);
 
@@ -61,7 +61,7 @@ contract!(a_lease_that_has_passed_is_lost_also_when_nobody_else_came, |db| {
     let batch = db.claim(at(10)).await;
     let outcomes: Vec<_> = batch.devices.iter().map(outcome).collect();
     let summary = db.commit_evaluation(batch.lease, &outcomes, at(10) + LEASE).await.unwrap();
-    assert_eq!(summary, CommitSummary { lost: 2, ..CommitSummary::default() });
+    assert_eq!(counts(&summary), [0, 0, 0, 2]);
     assert_eq!(db.claim(at(10) + LEASE).await.devices.len(), 2);
 });
 
@@ -84,7 +84,8 @@ contract!(devices_that_are_held_are_committed_beside_those_that_are_lost, |db| {
     ];
     let summary = db.commit_evaluation(late.lease, &outcomes, now).await.unwrap();
     // The second judgement of one device did not know the first, so it does not count either.
-    assert_eq!(summary, CommitSummary { opened: 1, lost: 2, ..CommitSummary::default() });
+    assert_eq!(summary.opened, [for_held.alert_id]);
+    assert_eq!(summary.lost, [key(&t, "lost"), key(&t, "held")]);
     let open = db.alerts(&t, &Default::default(), &all()).await.unwrap().items;
     assert_eq!(open.iter().map(|alert| alert.alert_id).collect::<Vec<_>>(), [for_held.alert_id]);
     assert_eq!(db.commit_evaluation(late.lease, &[], now).await.unwrap(), CommitSummary::default());
@@ -120,4 +121,46 @@ contract!(a_reading_during_a_check_for_silence_is_not_overlooked, |db| {
     assert_eq!(stale.evaluated_through, None);
     db.commit_evaluation(check.lease, &[stale], at(33)).await.unwrap();
     assert_eq!(db.claim(at(33)).await.devices[0].readings.len(), 1);
+});
+
+contract!(a_commit_tells_each_tenants_changes_by_key, |db| {
+    let tenants = ["t1", "t2", "t3", "t4"].map(tenant);
+    let [losing, ruled, silenced, fine] = &tenants;
+    for t in &tenants {
+        db.with_devices(t, &["d1"]).await;
+    }
+    let hot = rule(ruled);
+    db.insert_rule(&hot).await.unwrap();
+    db.append_readings(&[reading(&key(losing, "d1"), at(1))]).await.unwrap();
+    let early = db.claim(at(2)).await;
+    let before = alert(silenced, "d1", at(3));
+    db.with_alert(&before).await;
+    db.append_readings(&tenants[1..].iter().map(|t| reading(&key(t, "d1"), at(20))).collect::<Vec<_>>()).await.unwrap();
+    let late = db.claim(at(20)).await;
+    let now = at(2) + LEASE;
+    assert_eq!(names(&db.claim(now).await), ["d1"], "the first tenant's device is somebody else's now");
+    // What happens between the judgement and its commit.
+    db.silence_alert(silenced, before.alert_id, at(9_000)).await.unwrap();
+    db.close_alert(silenced, before.alert_id, at(21), &Default::default()).await.unwrap();
+    db.delete_rule(ruled, hot.rule_id, at(21), &Default::default()).await.unwrap();
+
+    let opened = alert(fine, "d1", at(20));
+    let outcomes: Vec<_> = early
+        .devices
+        .iter()
+        .chain(&late.devices)
+        .map(|due| {
+            let t = &due.key.tenant_id;
+            let changes = match t {
+                t if t == ruled => vec![open(&rule_alert(&hot, "d1", at(20)))],
+                t if t == silenced => vec![close(&before, at(20)), open(&alert(t, "d1", at(20)))],
+                t if t == fine => vec![open(&opened)],
+                t => vec![open(&alert(t, "d1", at(2)))],
+            };
+            DeviceOutcome { changes, ..outcome(due) }
+        })
+        .collect();
+    assert_eq!(outcomes.len(), 4);
+    let done = db.commit_evaluation(late.lease, &outcomes, now).await.unwrap();
+    assert_eq!(done, CommitSummary { opened: vec![opened.alert_id], lost: vec![key(losing, "d1")], ..CommitSummary::default() });
 });

@@ -1,11 +1,15 @@
 //! Recording attempts: the log keeps every one, and each finishes its job only under the lease it was made under.
 
+use std::collections::HashSet;
+
 use pulse_domain::Timestamp;
+use pulse_domain::ids::JobId;
 use pulse_domain::job::{ErrorKind, JobState, Verdict};
 use pulse_domain::trace::TraceParent;
 use sqlx::{Encode, PgConnection, Postgres, Type};
 
 use crate::postgres::PostgresStore;
+use crate::postgres::rows::Fields;
 use crate::postgres::transaction::Scope;
 use crate::{AttemptRecord, RecordSummary, Result, Topic};
 
@@ -32,7 +36,8 @@ WITH finished AS (
         j.origin_at, j.trace, coalesce(a.trace, j.attempt_trace), a.last_error, j.payload)
 INSERT INTO finished_jobs (tenant_id, job_id, event_id, route_id, integration_id, queue, state, attempts, run_at, created_at,
     origin_at, trace, attempt_trace, last_error, payload, finished_at)
-SELECT *, $8 FROM finished";
+SELECT *, $8 FROM finished
+RETURNING job_id, attempts";
 
 const RETRY: &str = "
 UPDATE jobs j SET
@@ -48,7 +53,8 @@ WHERE j.ctid = ANY(ARRAY(
         SELECT h.ctid FROM unnest($1, $2) AS k (tenant_id, job_id)
         CROSS JOIN LATERAL (SELECT ctid FROM jobs WHERE tenant_id = k.tenant_id AND job_id = k.job_id OFFSET 0) h))
     AND j.tenant_id = a.tenant_id AND j.job_id = a.job_id
-    AND j.lease_id = a.lease_id AND j.lease_until > $8 AND j.attempts = a.attempt";
+    AND j.lease_id = a.lease_id AND j.lease_until > $8 AND j.attempts = a.attempt
+RETURNING j.job_id, j.attempts";
 
 /// `$9`: every record has just been found to have its job.
 const LOG: &str = "
@@ -72,28 +78,33 @@ pub(super) async fn record(store: &PostgresStore, records: &[AttemptRecord], now
     }
     let mut transaction = store.begin(Scope::AllTenants).await?;
     sqlx::raw_sql(JOIN_BY_HASH).execute(transaction.connection()).await?;
-    let recorded =
-        settle(transaction.connection(), FINISH, &ends, now).await? + settle(transaction.connection(), RETRY, &retries, now).await?;
-    let lost = u64::try_from(records.len()).unwrap_or(u64::MAX).saturating_sub(recorded);
-    log(transaction.connection(), records, lost == 0).await?;
+    let mut settled = settle(transaction.connection(), FINISH, &ends, now).await?;
+    settled.extend(settle(transaction.connection(), RETRY, &retries, now).await?);
+    let summary = RecordSummary::new(records, settled);
+    log(transaction.connection(), records, summary.lost.is_empty()).await?;
     transaction.commit().await?;
     if !retries.is_empty() {
         store.hints.signal(Topic::Jobs);
     }
-    Ok(RecordSummary { recorded, lost })
+    Ok(summary)
 }
 
-/// Runs a statement over records and what is to become of their jobs; how many jobs were still held.
-async fn settle<F>(connection: &mut PgConnection, sql: &'static str, records: &[(&AttemptRecord, F)], now: Timestamp) -> Result<u64>
+/// Runs a statement over records and what is to become of their jobs; returns the jobs that were still held, with the number of the attempt.
+async fn settle<F>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    records: &[(&AttemptRecord, F)],
+    now: Timestamp,
+) -> Result<HashSet<(JobId, u32)>>
 where
     F: Copy + Send,
     Vec<F>: for<'q> Encode<'q, Postgres> + Type<Postgres>,
 {
     if records.is_empty() {
-        return Ok(0);
+        return Ok(HashSet::new());
     }
     let of = || records.iter().map(|(record, _)| *record);
-    let done = sqlx::query(sql)
+    let rows = sqlx::query(sql)
         .bind(of().map(|record| record.tenant_id.as_str()).collect::<Vec<_>>())
         .bind(of().map(|record| record.attempt.job_id.0).collect::<Vec<_>>())
         .bind(of().map(|record| record.lease.0).collect::<Vec<_>>())
@@ -102,9 +113,13 @@ where
         .bind(of().map(last_error).collect::<Vec<_>>())
         .bind(of().map(|record| record.trace.as_ref().map(TraceParent::as_str)).collect::<Vec<_>>())
         .bind(now)
-        .execute(connection)
+        .fetch_all(connection)
         .await?;
-    Ok(done.rows_affected())
+    let settled = |row| {
+        let fields = Fields::new(row, "a settled job");
+        Ok((JobId(fields.id("job_id")?), fields.small_number("attempts")?))
+    };
+    rows.iter().map(settled).collect()
 }
 
 async fn log(connection: &mut PgConnection, records: &[AttemptRecord], all_found: bool) -> Result<()> {

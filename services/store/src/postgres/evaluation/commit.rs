@@ -8,6 +8,7 @@ use pulse_domain::ids::{DeviceKey, LeaseId};
 use sqlx::PgConnection;
 
 use crate::changes::Changes;
+use crate::evaluation::lost;
 use crate::postgres::PostgresStore;
 use crate::postgres::changes::apply;
 use crate::postgres::rows::{Fields, to_json};
@@ -70,7 +71,7 @@ pub(super) async fn commit(store: &PostgresStore, lease: LeaseId, outcomes: &[De
         summary = apply(&changes, transaction.connection(), now).await?;
     }
     transaction.commit().await?;
-    summary.lost = u64::try_from(outcomes.len() - held.len()).unwrap_or(u64::MAX);
+    summary.lost = lost(outcomes, &held);
     Ok(summary)
 }
 

@@ -7,7 +7,7 @@ use pulse_domain::trace::TraceParent;
 use serde::Serialize;
 
 use crate::sqlite::SqliteStore;
-use crate::sqlite::rows::{micros, to_json};
+use crate::sqlite::rows::{Fields, micros, to_json};
 use crate::{AttemptRecord, RecordSummary, Result, Topic};
 
 #[derive(Serialize)]
@@ -77,7 +77,8 @@ UPDATE jobs SET
 FROM jsonb_each(?1) a
 WHERE jobs.tenant_id = a.value ->> 'tenant_id' AND jobs.job_id = unhex(a.value ->> 'job_id', '-')
     AND jobs.state = 'LEASED' AND jobs.lease_id = unhex(a.value ->> 'lease', '-') AND jobs.lease_until > ?2
-    AND jobs.attempts = a.value ->> 'attempt'";
+    AND jobs.attempts = a.value ->> 'attempt'
+RETURNING job_id, attempts";
 
 pub(super) async fn record(store: &SqliteStore, records: &[AttemptRecord], now: Timestamp) -> Result<RecordSummary> {
     if records.is_empty() {
@@ -87,11 +88,20 @@ pub(super) async fn record(store: &SqliteStore, records: &[AttemptRecord], now: 
     let arguments = to_json(&arguments)?;
     let mut transaction = store.write().await?;
     sqlx::query(LOG).bind(&arguments).execute(transaction.connection()).await?;
-    let recorded = sqlx::query(FINISH).bind(&arguments).bind(micros(now)).execute(transaction.connection()).await?.rows_affected();
+    let settled = sqlx::query(FINISH)
+        .bind(&arguments)
+        .bind(micros(now))
+        .fetch_all(transaction.connection())
+        .await?
+        .iter()
+        .map(|row| {
+            let fields = Fields::new(row, "a settled job");
+            Ok((JobId(fields.id("job_id")?), fields.number("attempts")?))
+        })
+        .collect::<Result<_>>()?;
     transaction.commit().await?;
     if records.iter().any(|record| matches!(record.verdict, Verdict::Retry { .. })) {
         store.signal(Topic::Jobs);
     }
-    let asked = u64::try_from(records.len()).unwrap_or(u64::MAX);
-    Ok(RecordSummary { recorded, lost: asked.saturating_sub(recorded) })
+    Ok(RecordSummary::new(records, settled))
 }

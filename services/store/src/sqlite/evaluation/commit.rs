@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::changes::Changes;
+use crate::evaluation::lost;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::changes::apply;
 use crate::sqlite::rows::{Fields, blob, micros, to_json};
@@ -63,7 +64,7 @@ pub(super) async fn commit(store: &SqliteStore, lease: LeaseId, outcomes: &[Devi
     write_states(transaction.connection(), lease, &held, now).await?;
     let mut summary = apply_changes(transaction.connection(), &held, now).await?;
     transaction.commit().await?;
-    summary.lost = u64::try_from(outcomes.len() - held.len()).unwrap_or(u64::MAX);
+    summary.lost = lost(outcomes, &held);
     Ok(summary)
 }
 

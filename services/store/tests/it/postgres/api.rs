@@ -132,7 +132,7 @@ async fn integrations_routes_and_jobs() {
     let attempt =
         Attempt { job_id: jobs[0].job_id, attempt: 1, started_at: at(3), finished_at: at(4), error: None, http_status: None, detail: None };
     let record = AttemptRecord { tenant_id: t1.clone(), lease: claimed.lease, attempt, verdict: Verdict::Dead, trace: None };
-    assert_eq!(db.record_attempts(&[record], at(4)).await.unwrap().recorded, 1);
+    assert_eq!(db.record_attempts(&[record], at(4)).await.unwrap().lost, [0; 0]);
 
     assert_eq!(api.jobs(&t1, &JobFilter::default(), &all()).await.unwrap().items.len(), 2);
     let state = async |n: usize| api.job(&t1, jobs[n].job_id).await.unwrap().unwrap().state;
