@@ -19,6 +19,7 @@ mod dispatch;
 mod error;
 mod evaluation;
 mod ingest;
+mod migrations;
 mod ops;
 mod page;
 mod paging;
