@@ -20,7 +20,9 @@ fn check(known: &[(&str, &str)], find: impl Fn(&Crate) -> Vec<Circle>) {
             let is_within = |files: &str| circle.files.iter().all(|file| files.split(' ').any(|known| known == file));
             match known.iter().find(|(folder, files)| *folder == one.folder && is_within(files)) {
                 Some(known) => drop(gone.remove(known)),
-                None => found += &format!("{}: {}\n{circle}", one.folder, Vec::from_iter(circle.files.iter().map(String::as_str)).join(" ")),
+                None => {
+                    found += &format!("{}: {}\n{circle}", one.folder, Vec::from_iter(circle.files.iter().map(String::as_str)).join(" "))
+                }
             }
         }
     }
@@ -62,7 +64,10 @@ fn imports_are_followed_to_the_file_that_defines_the_item() {
     let files = [
         ("lib.rs", "mod order; mod price; pub use order::Order; pub struct Shop;"),
         ("order.rs", "mod line; pub use line::{Line as Row, total}; pub struct Order { rows: Vec<Row> }"),
-        ("order/line.rs", "use std::fmt; pub struct Line; pub fn total() { log!(\"{}\", crate::price::of()) } #[cfg(test)] mod tests { use crate::Shop; }"),
+        (
+            "order/line.rs",
+            "use std::fmt; pub struct Line; pub fn total() { log!(\"{}\", crate::price::of()) } #[cfg(test)] mod tests { use crate::Shop; }",
+        ),
         ("price.rs", "use crate::order::{self, Row}; pub fn of() { let _ = (order::total, crate::Order::new); }"),
     ];
     for (file, text) in files {
