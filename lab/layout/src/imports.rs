@@ -61,9 +61,7 @@ impl<'a> Resolver<'a> {
     fn file(&self, path: &[String], seen: &mut Vec<Path>) -> Option<&'a str> {
         let depth = (0..=path.len()).rev().find(|depth| self.modules.contains_key(&path[..*depth]))?;
         let (module, rest) = (self.modules[&path[..depth]], &path[depth..]);
-        let Some((name, after)) = rest.split_first() else {
-            return None;
-        };
+        let (name, after) = rest.split_first()?;
         if module.defines.contains(name) {
             return Some(&module.file);
         }
