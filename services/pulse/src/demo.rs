@@ -17,7 +17,7 @@ use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::service::ServiceSettings;
 use crate::summary::Totals;
-use crate::up::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// The name of the demo's own operator token.
 const TOKEN_NAME: &str = "demo";
