@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use pulse_domain::credential::SecretToken;
-use pulse_runtime::{Clock, Deps, Listeners, Shutdown, Tasks, bind};
+use pulse_runtime::{Clock, Listeners, Shutdown, Tasks, bind};
 use pulse_store::Migrated;
 
 use crate::bootstrap;
