@@ -11,7 +11,7 @@ use pulse_runtime::{ServerSettings, parse_duration};
 use crate::database::{DatabaseUrl, PoolArguments};
 use crate::health::HealthSettings;
 use crate::migrate::MigrateSettings;
-use crate::service::{Service, ServiceSettings};
+use crate::service::{Service, ServiceSettings, TelemetrySettings};
 use crate::token::TokenSettings;
 
 /// Pulse: fleet alerting that is measured from the inside out
@@ -99,24 +99,6 @@ pub(crate) struct RunSettings {
     pub(crate) telemetry: TelemetrySettings,
     #[command(flatten)]
     pub(crate) services: ServiceSettings,
-}
-
-/// What every service's telemetry is told besides `OTEL_*`.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Telemetry")]
-pub(crate) struct TelemetrySettings {
-    /// Pushes spans that failed even where OTEL_TRACES_SAMPLER leaves their trace out; every span is recorded for it
-    #[arg(long, env = "PULSE_KEEP_ERROR_SPANS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub(crate) keep_error_spans: bool,
-    /// Tenants that have series of their own in each service's metrics; the others are counted under tenant_id="_other"
-    #[arg(long, env = "PULSE_TENANT_SERIES_MAX", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
-    pub(crate) tenant_series_max: u32,
-    /// A tenant for which nothing was counted for this long gives its place to others: its series end
-    #[arg(long, env = "PULSE_TENANT_SERIES_IDLE", default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) tenant_series_idle: Duration,
-    /// Records the OpenTelemetry conventions' own metrics too (db.client.connection.*, http.server.request.duration), for boards made for those
-    #[arg(long, env = "PULSE_OTEL_CONVENTIONS", default_value_t = false, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub(crate) otel_conventions: bool,
 }
 
 #[cfg(test)]

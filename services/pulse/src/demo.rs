@@ -15,9 +15,9 @@ use pulse_store::{Error, SharedStore};
 use crate::bootstrap::{forget_tokens, operator_token};
 use crate::cli::UpSettings;
 use crate::console::Console;
+use crate::endpoint::Endpoint;
 use crate::service::ServiceSettings;
 use crate::summary::Totals;
-use crate::up::Endpoint;
 
 /// The name of the demo's own operator token.
 const TOKEN_NAME: &str = "demo";

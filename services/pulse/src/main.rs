@@ -7,6 +7,8 @@ mod configuration;
 mod console;
 mod database;
 mod demo;
+mod ending;
+mod endpoint;
 mod environment;
 mod health;
 mod migrate;

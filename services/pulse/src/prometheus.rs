@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use pulse_runtime::{Error, Listeners, Shutdown, bind};
 use pulse_telemetry::Telemetry;
 
-use crate::up::DRAIN;
+use crate::ending::DRAIN;
 
 /// Listens there, `offset` ports further on for services that share a process; the future serves until shutdown. Where neither variable is
 /// set it only waits.

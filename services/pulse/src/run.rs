@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use pulse_runtime::{Deps, Listeners, Shutdown, bind};
 
 use crate::cli::RunSettings;
-use crate::up::{DRAIN, close};
+use crate::ending::{DRAIN, close};
 use crate::waiting::{self, Schema, Waited};
 use crate::{prometheus, service};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use pulse_domain::credential::SecretToken;
-use pulse_runtime::{Clock, Deps, Listeners, Shutdown, Tasks, bind};
+use pulse_runtime::{Clock, Listeners, Shutdown, Tasks, bind};
 use pulse_store::Migrated;
 
 use crate::bootstrap;
@@ -13,31 +13,12 @@ use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::database::{Database, Target};
 use crate::demo;
+use crate::ending::{DRAIN, close};
+use crate::endpoint::Endpoint;
 use crate::migrate::describe;
 use crate::prometheus;
 use crate::service::{self, Service, ServiceSettings};
 use crate::waiting::{self, Schema, Waited};
-
-/// How long the services have to end once asked; with [`CLOSE`] it stays within ten seconds.
-pub(crate) const DRAIN: Duration = Duration::from_secs(7);
-/// How long telemetry has to send its last values.
-const CLOSE: Duration = Duration::from_secs(2);
-
-/// Where a service is reached, and where its admin routes are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Endpoint {
-    pub(crate) service: Service,
-    pub(crate) public: SocketAddr,
-    /// None: on `public`.
-    pub(crate) admin: Option<SocketAddr>,
-}
-
-impl Endpoint {
-    /// The address of one of the admin routes.
-    pub(crate) fn admin_url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.admin.unwrap_or(self.public))
-    }
-}
 
 /// Runs until shutdown, or for the duration asked.
 pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -164,22 +145,5 @@ fn announce(console: &Console, database: &Database, migrated: Option<Migrated>, 
             bootstrap::FIRST_TENANT,
             token.reveal()
         ));
-    }
-}
-
-/// Sends the last values and closes the pools.
-pub(crate) async fn close(deps: &[Deps]) {
-    let all = deps.iter().map(|deps| async {
-        let pushed = deps.telemetry.shutdown(CLOSE).await;
-        if tokio::time::timeout(Duration::from_secs(1), deps.store.close()).await.is_err() {
-            tracing::warn!(service = deps.telemetry.service(), "the database's pool did not close in time");
-        }
-        pushed.err().map(|error| (deps.telemetry.service(), error))
-    });
-    let failed: Vec<_> = futures::future::join_all(all).await.into_iter().flatten().collect();
-    // One collector that is away is one line, however many services it is away from.
-    if let [(_, error), ..] = failed.as_slice() {
-        let services: Vec<_> = failed.iter().map(|(service, _)| *service).collect();
-        tracing::warn!(?services, %error, "the last telemetry could not be pushed");
     }
 }

@@ -1,14 +1,13 @@
 //! The driver: lets a fleet report to the doors at its own pace, through restarts and refusals of the server.
 //!
-//! Devices are dealt out to lanes, each a task that sends for its devices in order, one request at a time: so a device's messages never
-//! overtake each other, a slow server slows only its lanes, and there is no queue between the fleet and the network. A lane that cannot
+//! Devices are dealt out to reporters, each a task that sends for its devices in order, one request at a time: so a device's messages never
+//! overtake each other, a slow server slows only its reporters, and there is no queue between the fleet and the network. A lane that cannot
 //! keep the pace falls behind and says so ([`DriveStats::lag_ms`]); past a bound its devices forget what they had to say, as real ones do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use pulse_domain::Timestamp;
 use pulse_runtime::Shutdown;
 use tokio::sync::Semaphore;
 
@@ -18,11 +17,13 @@ use crate::ledger::Ledger;
 use crate::wire::FleetAccess;
 
 pub mod door;
-mod lane;
+mod reporter;
+mod run;
 pub mod tally;
 
 use door::Door;
-use lane::{Lane, Shape};
+use reporter::{Reporter, Shape};
+use run::Run;
 use tally::{DriveStats, DriveTally};
 
 /// How the fleet reports.
@@ -67,10 +68,10 @@ pub async fn drive(
         tally: Arc::clone(&tally),
         stop: shutdown.child(),
     });
-    let lanes = deal(plan);
-    tally.started(run.start, lanes.len());
-    let lanes = lanes.into_iter().map(|lane| tokio::spawn(lane.run(Arc::clone(&run)))).collect::<Vec<_>>();
-    let mut joined = std::pin::pin!(join_all(lanes));
+    let reporters = deal(plan);
+    tally.started(run.start, reporters.len());
+    let reporters = reporters.into_iter().map(|reporter| tokio::spawn(reporter.run(Arc::clone(&run)))).collect::<Vec<_>>();
+    let mut joined = std::pin::pin!(join_all(reporters));
     let ended = tokio::select! {
         ended = &mut joined => ended,
         () = after(plan.duration.map(|duration| duration + END_GRACE)) => {
@@ -79,7 +80,7 @@ pub async fn drive(
         }
     };
     for error in ended.into_iter().filter_map(std::result::Result::err) {
-        tracing::error!(%error, "a lane of the simulated fleet ended early");
+        tracing::error!(%error, "a reporter of the simulated fleet ended early");
     }
     Ok(tally.stats())
 }
@@ -89,20 +90,6 @@ async fn after(wait: Option<Duration>) {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
-}
-
-/// What the lanes of one run share.
-#[derive(Debug)]
-struct Run {
-    door: Door,
-    in_flight: Semaphore,
-    start: Instant,
-    start_wall: Timestamp,
-    end: Option<Duration>,
-    access: Arc<FleetAccess>,
-    ledger: Arc<Ledger>,
-    tally: Arc<DriveTally>,
-    stop: Shutdown,
 }
 
 fn check(plan: &DrivePlan, access: &FleetAccess) -> Result<()> {
@@ -119,8 +106,8 @@ fn check(plan: &DrivePlan, access: &FleetAccess) -> Result<()> {
     Ok(())
 }
 
-/// One lane for each gateway, and for the other devices as many as there are connections.
-fn deal(plan: &DrivePlan) -> Vec<Lane> {
+/// One reporter for each gateway, and for the other devices as many as there are connections.
+fn deal(plan: &DrivePlan) -> Vec<Reporter> {
     let mut gateways: Vec<Vec<u32>> = Vec::new();
     let mut singles: Vec<Vec<u32>> = vec![Vec::new(); plan.connections];
     let mut site_of_last_gateway = None;
@@ -143,7 +130,7 @@ fn deal(plan: &DrivePlan) -> Vec<Lane> {
     let shape = Shape::Gateway { window: GATEWAY_WINDOW, batch_max: plan.batch_max };
     let gateways = gateways.into_iter().map(|devices| (shape, devices));
     let singles = singles.into_iter().filter(|devices| !devices.is_empty()).map(|devices| (Shape::Single, devices));
-    gateways.chain(singles).enumerate().map(|(number, (shape, devices))| Lane::new(number, shape, &plan.fleet, &devices)).collect()
+    gateways.chain(singles).enumerate().map(|(number, (shape, devices))| Reporter::new(number, shape, &plan.fleet, &devices)).collect()
 }
 
 /// Spreads the gateways evenly over the sites; the last site of each whole share has one.
@@ -164,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn every_device_has_exactly_one_lane() {
+    fn every_device_has_exactly_one_reporter() {
         let fleet = FleetPlan::at_rate(1, 500, 500.0);
         let plan = DrivePlan { url: String::new(), fleet, batch_share: 0.3, batch_max: 100, connections: 8, duration: None };
-        let lanes = deal(&plan);
-        let mut devices: Vec<u32> = lanes.iter().flat_map(Lane::devices).collect();
+        let reporters = deal(&plan);
+        let mut devices: Vec<u32> = reporters.iter().flat_map(Reporter::devices).collect();
         devices.sort_unstable();
         assert_eq!(devices, (0..500).collect::<Vec<_>>());
-        assert_eq!(lanes.iter().filter(|lane| lane.shape() == Shape::Single).count(), 8);
-        assert_eq!(lanes.len(), 8 + 6, "500 devices stand at 21 sites");
+        assert_eq!(reporters.iter().filter(|reporter| reporter.shape() == Shape::Single).count(), 8);
+        assert_eq!(reporters.len(), 8 + 6, "500 devices stand at 21 sites");
     }
 }

@@ -11,11 +11,13 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 
 pub mod rules;
-pub mod schedule;
 pub mod sensor;
+pub mod troubles;
 
-use schedule::Schedule;
+pub use troubles::Troubles;
+
 use sensor::{Sensor, SensorKind};
+use troubles::DeviceTroubles;
 
 /// The shape of a fleet and of its troubles.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,36 +30,6 @@ pub struct FleetPlan {
     /// The share of messages that are heartbeats, from 0 to 1.
     pub heartbeat_share: f64,
     pub troubles: Troubles,
-}
-
-/// When devices breach and when they fall silent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Troubles {
-    /// The share of devices whose first breach comes within [`Self::first_breach`], from 0 to 1; that of the others comes later.
-    pub early_share: f64,
-    /// Earliest and latest start of those first breaches.
-    pub first_breach: (Duration, Duration),
-    /// Shortest and longest breach, beyond the duration that a sensor's rule asks for; never less than a few readings.
-    pub breach_length: (Duration, Duration),
-    /// The mean time between two breaches of a device.
-    pub breach_gap: Duration,
-    /// How long a silent device stays silent. Beyond the heartbeat limit (30 s by default) it becomes STALE.
-    pub silence: Duration,
-    /// The time from the end of one silence to the start of the next.
-    pub silence_gap: Duration,
-}
-
-impl Default for Troubles {
-    fn default() -> Self {
-        Self {
-            early_share: 0.2,
-            first_breach: (Duration::from_secs(2), Duration::from_secs(12)),
-            breach_length: (Duration::from_secs(4), Duration::from_secs(7)),
-            breach_gap: Duration::from_secs(180),
-            silence: Duration::from_secs(45),
-            silence_gap: Duration::from_secs(240),
-        }
-    }
 }
 
 impl FleetPlan {
@@ -127,7 +99,7 @@ pub struct DeviceModel {
     interval: Duration,
     heartbeat_share: f64,
     sensor: Sensor,
-    schedule: Schedule,
+    troubles: DeviceTroubles,
     rng: Pcg64Mcg,
 }
 
@@ -138,9 +110,9 @@ impl DeviceModel {
         let interval = plan.interval.max(Duration::from_millis(1));
         let phase = interval.mul_f64(rng.random::<f64>());
         let kind = SensorKind::of(index);
-        let schedule = Schedule::new(&plan.troubles, kind, index, interval, &mut rng);
+        let troubles = DeviceTroubles::new(&plan.troubles, kind, index, interval, &mut rng);
         let sensor = Sensor::new(kind, &mut rng);
-        Self { device: index, seq: 0, at: phase, interval, heartbeat_share: plan.heartbeat_share, sensor, schedule, rng }
+        Self { device: index, seq: 0, at: phase, interval, heartbeat_share: plan.heartbeat_share, sensor, troubles, rng }
     }
 
     /// The device's number.
@@ -156,14 +128,14 @@ impl DeviceModel {
     /// The next message.
     pub fn advance(&mut self) -> Message {
         let at = self.at;
-        let excursion = self.schedule.excursion(at, &mut self.rng);
+        let excursion = self.troubles.excursion(at, &mut self.rng);
         let readings = self.sensor.step(at, excursion, &mut self.rng);
         let is_heartbeat = self.rng.random::<f64>() < self.heartbeat_share;
         if !is_heartbeat {
             self.sensor.say();
         }
         self.seq += 1;
-        self.at = self.schedule.after_silence(at + self.interval, self.interval);
+        self.at = self.troubles.after_silence(at + self.interval, self.interval);
         Message {
             device: self.device,
             seq: self.seq,

@@ -26,14 +26,11 @@ pub mod behaviour;
 mod receive;
 pub mod tally;
 
+pub use receive::{SLACK_PATH, WEBHOOK_PATH};
+
 use behaviour::{Behaviour, Behaviours};
 use receive::Receiver;
 use tally::{KeptMessage, SinkStats, SinkTally};
-
-/// Where webhooks go, under the base URL.
-pub const WEBHOOK_PATH: &str = "/webhook";
-/// Where chat messages go, under the base URL.
-pub const SLACK_PATH: &str = "/slack";
 
 /// The most connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4_096;

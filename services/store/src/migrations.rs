@@ -1,44 +1,37 @@
-//! The migrations of both databases, embedded in the program. They are listed by hand because sqlx's macro would do it at the price of
-//! compiling sqlx and SQLite a second time for the compiler's own use: a sixth of the first build.
+//! The migrations, embedded in the program.
+//!
+//! sqlx's `migrate!` would do the same, but its crate of macros is compiled with a second copy of SQLite and of most of sqlx.
 
-use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// The file's name without `.sql`, which is the version and a description, and its text.
-type File = (&'static str, &'static str);
+/// A migration: its version, its name and its text.
+type File = (i64, &'static str, &'static str);
 
-const SQLITE: &[File] = &[
-    ("0001_initial", include_str!("../migrations/sqlite/0001_initial.sql")),
-    ("0002_attempt_trace", include_str!("../migrations/sqlite/0002_attempt_trace.sql")),
-];
+pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[
+        (1, "tables", include_str!("../migrations/postgres/0001_tables.sql")),
+        (2, "readings", include_str!("../migrations/postgres/0002_readings.sql")),
+        (3, "access", include_str!("../migrations/postgres/0003_access.sql")),
+    ])
+});
 
-const POSTGRES: &[File] = &[
-    ("0001_tables", include_str!("../migrations/postgres/0001_tables.sql")),
-    ("0002_readings", include_str!("../migrations/postgres/0002_readings.sql")),
-    ("0003_access", include_str!("../migrations/postgres/0003_access.sql")),
-];
+pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[
+        (1, "initial", include_str!("../migrations/sqlite/0001_initial.sql")),
+        (2, "attempt_trace", include_str!("../migrations/sqlite/0002_attempt_trace.sql")),
+    ])
+});
 
-/// The migrations of a SQLite database.
-pub(crate) fn sqlite() -> Migrator {
-    migrator(SQLITE)
-}
-
-/// The migrations of a PostgreSQL database.
-pub(crate) fn postgres() -> Migrator {
-    migrator(POSTGRES)
-}
-
+/// What sqlx makes of the files when it reads them from their folder: the checksum that a database keeps is the text's.
 fn migrator(files: &[File]) -> Migrator {
-    Migrator::with_migrations(files.iter().map(migration).collect())
-}
-
-/// A file whose name has no version is version 0, which the tests refuse.
-fn migration(&(name, sql): &File) -> Migration {
-    let (version, description) = name.split_once('_').unwrap_or_default();
-    let version = version.parse().unwrap_or_default();
-    Migration::new(version, Cow::Owned(description.replace('_', " ")), MigrationType::Simple, sql.into_sql_str(), false)
+    let migrations = files.iter().map(|&(version, name, text)| {
+        let no_transaction = text.starts_with("-- no-transaction");
+        Migration::new(version, name.replace('_', " ").into(), MigrationType::Simple, text.into_sql_str(), no_transaction)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 #[cfg(test)]
@@ -47,24 +40,16 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_file_is_listed_in_the_order_of_its_version() {
-        for (folder, files) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
-            let mut names: Vec<String> = folder.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-            names.sort();
-            let listed: Vec<String> = files.iter().map(|(name, _)| format!("{name}.sql")).collect();
-            assert_eq!(listed, names);
-            let versions: Vec<i64> = migrator(files).iter().map(|migration| migration.version).collect();
-            assert_eq!(versions, (1..=i64::try_from(files.len()).unwrap()).collect::<Vec<_>>());
-        }
+    fn parts(migrator: &Migrator) -> Vec<(i64, String, Vec<u8>, bool)> {
+        migrator.iter().map(|one| (one.version, one.description.to_string(), one.checksum.to_vec(), one.no_tx)).collect()
     }
 
-    /// What databases in use hold of the migrations: another description or checksum would refuse them.
-    #[test]
-    fn a_migration_is_what_it_was_when_it_landed() {
-        let second = migration(&SQLITE[1]);
-        assert_eq!((second.version, &*second.description), (2, "attempt trace"));
-        assert_eq!(second.sql.as_str(), SQLITE[1].1);
+    #[tokio::test]
+    async fn every_file_of_the_folders_is_embedded_as_sqlx_reads_it() {
+        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        for (folder, embedded) in [("postgres", &*POSTGRES), ("sqlite", &*SQLITE)] {
+            let read = Migrator::new(migrations.join(folder)).await.unwrap();
+            assert_eq!(parts(embedded), parts(&read), "{folder}");
+        }
     }
 }

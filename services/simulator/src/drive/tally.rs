@@ -27,7 +27,7 @@ pub struct DriveStats {
     pub retried: u64,
     /// Readings given up after all retries, or unanswered at the end.
     pub given_up: u64,
-    /// Readings never sent, because their lane was too far behind.
+    /// Readings never sent, because their reporter was too far behind.
     pub skipped: u64,
     /// Requests answered.
     pub requests: u64,
@@ -39,7 +39,7 @@ pub struct DriveStats {
     pub request_latency: LatencySummary,
 }
 
-/// The driver's counters, written by its lanes and read by whoever shows them.
+/// The driver's counters, written by its reporters and read by whoever shows them.
 #[derive(Debug)]
 pub struct DriveTally {
     started: OnceLock<Started>,
@@ -57,11 +57,11 @@ pub struct DriveTally {
 #[derive(Debug)]
 struct Started {
     at: Instant,
-    /// Of each lane: since when the oldest message it is busy with has been due, in microseconds from the start, or [`IDLE`].
-    due_of_lane: Vec<AtomicU64>,
+    /// Of each reporter: since when the oldest message it is busy with has been due, in microseconds from the start, or [`IDLE`].
+    due_of_reporter: Vec<AtomicU64>,
 }
 
-/// The lane has nothing that is due.
+/// The reporter has nothing that is due.
 const IDLE: u64 = u64::MAX;
 
 impl DriveTally {
@@ -101,24 +101,24 @@ impl DriveTally {
         }
     }
 
-    pub(super) fn started(&self, at: Instant, lanes: usize) {
-        let due_of_lane = (0..lanes).map(|_| AtomicU64::new(IDLE)).collect();
+    pub(super) fn started(&self, at: Instant, reporters: usize) {
+        let due_of_reporter = (0..reporters).map(|_| AtomicU64::new(IDLE)).collect();
         // A tally serves one run; a second one goes on counting from the first one's start.
-        drop(self.started.set(Started { at, due_of_lane }));
+        drop(self.started.set(Started { at, due_of_reporter }));
     }
 
-    /// The lane is busy with messages, the oldest of which was due then.
-    pub(super) fn busy(&self, lane: usize, due: Duration) {
-        self.due(lane, u64::try_from(due.as_micros()).unwrap_or(IDLE));
+    /// The reporter is busy with messages, the oldest of which was due then.
+    pub(super) fn busy(&self, reporter: usize, due: Duration) {
+        self.due(reporter, u64::try_from(due.as_micros()).unwrap_or(IDLE));
     }
 
-    /// The lane has settled all that is due.
-    pub(super) fn idle(&self, lane: usize) {
-        self.due(lane, IDLE);
+    /// The reporter has settled all that is due.
+    pub(super) fn idle(&self, reporter: usize) {
+        self.due(reporter, IDLE);
     }
 
-    fn due(&self, lane: usize, micros: u64) {
-        if let Some(due) = self.started.get().and_then(|started| started.due_of_lane.get(lane)) {
+    fn due(&self, reporter: usize, micros: u64) {
+        if let Some(due) = self.started.get().and_then(|started| started.due_of_reporter.get(reporter)) {
             due.store(micros, Ordering::Relaxed);
         }
     }
@@ -136,7 +136,7 @@ impl DriveTally {
 impl Started {
     fn lag_ms(&self) -> u64 {
         let now = self.at.elapsed();
-        let due = self.due_of_lane.iter().map(|due| due.load(Ordering::Relaxed)).filter(|due| *due != IDLE);
+        let due = self.due_of_reporter.iter().map(|due| due.load(Ordering::Relaxed)).filter(|due| *due != IDLE);
         due.min().map_or(0, |due| u64::try_from(now.saturating_sub(Duration::from_micros(due)).as_millis()).unwrap_or(u64::MAX))
     }
 }

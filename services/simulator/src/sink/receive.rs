@@ -17,8 +17,12 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 
 use super::behaviour::{Behaviour, Behaviours, Mode, Target};
 use super::tally::{Delivery, SinkTally};
-use super::{SLACK_PATH, WEBHOOK_PATH};
 use crate::ledger::Ledger;
+
+/// Where webhooks go, under the base URL.
+pub const WEBHOOK_PATH: &str = "/webhook";
+/// Where chat messages go, under the base URL.
+pub const SLACK_PATH: &str = "/slack";
 
 /// The largest body that is read.
 const BODY_MAX_BYTES: usize = 256 * 1024;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use pulse_domain::reading::ReadingKind;
 use pulse_domain::rule::{MatchMode, RuleSpec};
 use pulse_simulator::fleet::rules::demo_rules;
-use pulse_simulator::fleet::schedule::falls_silent;
 use pulse_simulator::fleet::sensor::SensorKind;
+use pulse_simulator::fleet::troubles::falls_silent;
 use pulse_simulator::fleet::{DeviceModel, FleetPlan, Message, profile};
 
 fn until(plan: &FleetPlan, device: u32, end: Duration) -> Vec<Message> {

@@ -2,16 +2,13 @@
 
 use std::io::ErrorKind;
 use std::str::FromStr as _;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::migrations;
-
-static MIGRATOR: LazyLock<Migrator> = LazyLock::new(migrations::postgres);
+use crate::migrations::POSTGRES;
 
 /// How long one try to connect may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -84,7 +81,7 @@ pub(super) fn keeps_prepared(url: &str) -> bool {
 }
 
 fn known() -> i64 {
-    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
+    POSTGRES.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
@@ -166,7 +163,7 @@ pub(super) async fn migrate(options: &PgConnectOptions) -> Result<Migrated, Sche
 /// sqlx takes an advisory lock of the database for all of it, so that a second one waits and then finds it done.
 async fn migrate_on(connection: &mut PgConnection) -> Result<Migrated, SchemaError> {
     let from = version(connection).await?;
-    MIGRATOR.run_direct(None, connection, false).await.map_err(|error| migration_error(error, from))?;
+    POSTGRES.run_direct(None, connection, false).await.map_err(|error| migration_error(error, from))?;
     sqlx::query("SELECT make_reading_days(now() - interval '1 day', $1)")
         .bind(DAYS_AHEAD + 2)
         .persistent(false)

@@ -1,18 +1,16 @@
 //! Opening the database file: its folder, its format, its schema.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::connect_options;
 use super::error::primary_code;
-use crate::{Migrated, migrations};
-
-static MIGRATOR: LazyLock<Migrator> = LazyLock::new(migrations::sqlite);
+use crate::Migrated;
+use crate::migrations::SQLITE;
 
 /// In the file's header: "PULS". Tells our databases from those of other programs (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x5055_4c53;
@@ -116,7 +114,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<Migrated, MigrateE
     sqlx::query(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(&mut *transaction).await?;
     let from = version(&mut transaction).await?;
     // Not `run`, whose future cannot be sent between threads when it is given a connection.
-    MIGRATOR.run_direct(None, &mut *transaction, false).await?;
+    SQLITE.run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(Migrated { from, to: known() })
 }
@@ -132,7 +130,7 @@ async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> 
 }
 
 fn known() -> i64 {
-    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
+    SQLITE.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 fn migration_error(path: &Path, error: MigrateError) -> OpenError {

@@ -1,4 +1,4 @@
-//! A lane: sends for some devices in order, one request at a time.
+//! Reports for some devices, in order and one request at a time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Run;
 use super::door::{Answer, Verdict};
+use super::run::Run;
 use super::tally::count;
 use crate::fleet::{DeviceModel, FleetPlan, Message};
 use crate::wire;
@@ -25,7 +25,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(3);
 /// How long a request under way may still take once the run is to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// How a lane's messages travel.
+/// How a reporter's messages travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Each by itself, through the single door.
@@ -36,7 +36,7 @@ pub(super) enum Shape {
 
 /// Some devices, and when each has something to say.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Reporter {
     number: usize,
     shape: Shape,
     models: Vec<DeviceModel>,
@@ -44,7 +44,7 @@ pub(super) struct Lane {
     due: BinaryHeap<Reverse<(Duration, usize)>>,
 }
 
-impl Lane {
+impl Reporter {
     pub(super) fn new(number: usize, shape: Shape, fleet: &FleetPlan, devices: &[u32]) -> Self {
         let models: Vec<_> = devices.iter().map(|device| DeviceModel::new(fleet, *device)).collect();
         let due = models.iter().enumerate().map(|(place, model)| Reverse((model.next_at(), place))).collect();

@@ -1,10 +1,9 @@
-//! The schedule of a device's troubles: when it breaches and how deep, and when it falls silent.
+//! A device's troubles: when it breaches and how deep, and when it falls silent.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt as _};
 
-use super::Troubles;
 use super::sensor::SensorKind;
 
 /// One device in this many falls silent now and then.
@@ -18,6 +17,36 @@ const BREACH_READINGS_MIN: u32 = 5;
 /// The share of a breach in which the values rise, and again in which they fall.
 const RAMP: f64 = 0.15;
 
+/// When devices breach and when they fall silent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Troubles {
+    /// The share of devices whose first breach comes within [`Self::first_breach`], from 0 to 1; that of the others comes later.
+    pub early_share: f64,
+    /// Earliest and latest start of those first breaches.
+    pub first_breach: (Duration, Duration),
+    /// Shortest and longest breach, beyond the duration that a sensor's rule asks for; never less than a few readings.
+    pub breach_length: (Duration, Duration),
+    /// The mean time between two breaches of a device.
+    pub breach_gap: Duration,
+    /// How long a silent device stays silent. Beyond the heartbeat limit (30 s by default) it becomes STALE.
+    pub silence: Duration,
+    /// The time from the end of one silence to the start of the next.
+    pub silence_gap: Duration,
+}
+
+impl Default for Troubles {
+    fn default() -> Self {
+        Self {
+            early_share: 0.2,
+            first_breach: (Duration::from_secs(2), Duration::from_secs(12)),
+            breach_length: (Duration::from_secs(4), Duration::from_secs(7)),
+            breach_gap: Duration::from_secs(180),
+            silence: Duration::from_secs(45),
+            silence_gap: Duration::from_secs(240),
+        }
+    }
+}
+
 /// Whether the device number `index` falls silent now and then.
 pub fn falls_silent(index: u32) -> bool {
     index % SILENT_EVERY == SILENT_FIRST
@@ -25,7 +54,7 @@ pub fn falls_silent(index: u32) -> bool {
 
 /// One device's troubles. Asked in order of time.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct DeviceTroubles {
     breach: Span,
     breach_length: (Duration, Duration),
     breach_gap: Duration,
@@ -39,8 +68,8 @@ struct Span {
     end: Duration,
 }
 
-impl Schedule {
-    /// The schedule of the device number `index`, which reports every `interval`.
+impl DeviceTroubles {
+    /// The troubles of the device number `index`, which reports every `interval`.
     pub fn new(troubles: &Troubles, kind: SensorKind, index: u32, interval: Duration, rng: &mut impl Rng) -> Self {
         let rule = kind.rule_duration();
         let floor = rule + interval * BREACH_READINGS_MIN;
