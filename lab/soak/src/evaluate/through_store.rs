@@ -24,7 +24,7 @@ pub(super) async fn work(store: PostgresStore, claim: u32) -> anyhow::Result<usi
         done += batch.devices.len();
         let outcomes: Vec<DeviceOutcome> = batch.devices.into_iter().map(outcome).collect();
         let summary = store.commit_evaluation(batch.lease, &outcomes, chrono::Utc::now()).await?;
-        anyhow::ensure!(summary.lost == 0, "{} devices were lost to nobody", summary.lost);
+        anyhow::ensure!(summary.lost.is_empty(), "{} devices were lost to nobody", summary.lost.len());
     }
 }
 
