@@ -1,6 +1,5 @@
 //! How a service's telemetry is made: a meter with two readers, a tracer, a logger.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -8,57 +7,31 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 
-use crate::budget::{Budget, BudgetSettings};
-use crate::builtin::{BUILD_INFO, CALLBACK_PANICS, LOGS_SUPPRESSED};
-use crate::collection::Turn;
-use crate::complaint::Complaints;
-use crate::env::{Env, VariableError};
-use crate::exposition::Exposition;
-use crate::instruments::{Instruments, SeriesLimits};
-use crate::logs::ServiceLog;
-use crate::otlp::metrics::{LateWatch, OtlpReader};
-use crate::otlp::{self, ExportWatch, Warning};
-#[cfg(target_os = "linux")]
-use crate::process;
-use crate::readiness::Readiness;
-use crate::resource::resource;
-use crate::runtime_metrics;
-use crate::self_metrics;
-use crate::shutdown::Providers;
-use crate::signal::Signal;
+use crate::env::Env;
+use crate::env::Signal;
+use crate::export::error::InitError;
+use crate::export::otlp;
+use crate::export::otlp::account::{ExportWatch, Warning};
+use crate::export::otlp::metrics::{LateWatch, OtlpReader};
+use crate::export::prometheus::Exposition;
+use crate::export::resource::resource;
+use crate::export::shutdown::Providers;
+use crate::logs::record::ServiceLog;
+use crate::metrics::builtin::{BUILD_INFO, CALLBACK_PANICS, LOGS_SUPPRESSED};
+use crate::metrics::collection::Turn;
+use crate::metrics::complaint::Complaints;
+use crate::metrics::instruments::{Instruments, SeriesLimits};
+use crate::metrics::open::budget::{Budget, BudgetSettings};
+use crate::own;
 use crate::telemetry::{Inner, Telemetry};
-use crate::trace::Tracer;
+use crate::traces::span::Tracer;
+use crate::work::readiness::Readiness;
 
 /// The instrumentation scope of everything. One meter, as without the scope on `/metrics` two would print the same names twice.
 const SCOPE: &str = "pulse";
 
 /// The largest budget of tenants.
 const VALUES_MAX: usize = 100_000;
-
-/// Why telemetry cannot start. Nothing is half started then.
-#[derive(Debug, thiserror::Error)]
-pub enum InitError {
-    /// The service's name would not do as a label and in a resource.
-    #[error("the service's name is {0:?}, but it has to be [a-z][a-z0-9_-]*")]
-    Service(String),
-    /// An `OTEL_*` variable that is not valid.
-    #[error(transparent)]
-    Variable(#[from] VariableError),
-    /// OTLP over gRPC needs the tokio runtime that will drive it.
-    #[error("OTLP over grpc has to be started within a tokio runtime; call init there, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")]
-    NoRuntime,
-    /// A file named by `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_KEY` or `…_CLIENT_CERTIFICATE`.
-    #[error("the TLS file {path} for OTLP is not usable: {reason}")]
-    TlsFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// An exporter cannot be built.
-    #[error("an exporter cannot be built: {0}")]
-    Exporter(String),
-}
 
 /// Gathers what a [`Telemetry`] is made from.
 #[derive(Debug)]
@@ -73,11 +46,18 @@ pub struct TelemetryBuilder {
     budget: BudgetSettings,
     env: Env,
     #[cfg(feature = "testing")]
-    pub(crate) kept_spans: Option<crate::testing::KeptSpans>,
+    pub(crate) kept_spans: Option<crate::traces::kept::KeptSpans>,
+}
+
+impl Telemetry {
+    /// `service` is the label `service` and the resource's `service.name`.
+    pub fn builder(service: &'static str) -> TelemetryBuilder {
+        TelemetryBuilder::new(service)
+    }
 }
 
 impl TelemetryBuilder {
-    pub(crate) fn new(service: &'static str) -> Self {
+    fn new(service: &'static str) -> Self {
         Self {
             service,
             namespace: None,
@@ -153,7 +133,8 @@ impl TelemetryBuilder {
     pub fn init(self) -> Result<Telemetry, InitError> {
         check_service(self.service)?;
         let settings = self.env.settings()?;
-        let turn = Turn::default();
+        let budget = Budget::new(self.service, self.budget);
+        let turn = Turn::new(Arc::clone(&budget));
         let limits = SeriesLimits::default();
         let late = LateWatch::default();
         let (exposition, scraped) = Exposition::new(turn.clone())?;
@@ -165,12 +146,11 @@ impl TelemetryBuilder {
         }
         let metrics = provider.build();
         let complaints = Complaints::new(self.service);
-        let budget = Budget::new(self.service, self.budget);
         let instruments = Instruments::new(self.service, metrics.meter(SCOPE), limits, Arc::clone(&budget), complaints.clone());
-        self_metrics::show(&instruments, &exposition, &budget);
+        own::kit::show(&instruments, &exposition, &budget);
         #[cfg(target_os = "linux")]
-        process::show(&instruments);
-        runtime_metrics::show(&instruments);
+        own::process::show(&instruments);
+        own::runtime::show(&instruments);
         self.own_metrics(&instruments);
         let warning = Warning::default();
         let watch = |signal| ExportWatch::new(self.service, signal, &instruments, warning.clone());

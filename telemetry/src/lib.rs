@@ -1,61 +1,39 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-mod budget;
 mod builder;
-pub mod builtin;
-mod collection;
-mod complaint;
-pub mod conventions;
-mod definition;
 mod env;
-mod exposition;
-mod holder;
-mod instrument;
-mod instruments;
-mod labels;
+mod export;
 mod logs;
-mod observed;
-mod open_counter;
-mod operation;
-mod otlp;
-mod pool;
-#[cfg(target_os = "linux")]
-mod process;
-pub mod propagation;
-mod queue;
-mod readiness;
-mod resource;
+mod metrics;
+mod own;
 mod router;
-mod runtime_metrics;
-mod sampling;
-mod self_metrics;
-mod series;
-mod shutdown;
-mod signal;
-mod snapshot;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tls;
-mod trace;
+mod traces;
+mod work;
 
 /// The API crate that the kit was built with.
 pub use opentelemetry;
 
-pub use builder::{InitError, TelemetryBuilder};
-pub use definition::{Definition, DefinitionError, Kind};
+pub use builder::TelemetryBuilder;
 pub use env::VariableError;
 pub use env::variables::{VARIABLES, Variable};
-pub use exposition::ScrapeError;
-pub use instrument::{BoundCounter, BoundGauge, BoundHistogram, Counter, Gauge, Histogram};
-pub use labels::Labels;
-pub use logs::{BurstLayer, LogLayer};
-pub use operation::{Operation, Timer};
-pub use pool::{PoolProbe, PoolWaits};
-pub use queue::{QueueProbe, QueueSample};
-pub use readiness::{Activity, Readiness};
-pub use shutdown::ShutdownError;
-pub use snapshot::Snapshot;
+pub use export::error::InitError;
+pub use export::prometheus::ScrapeError;
+pub use export::shutdown::ShutdownError;
+pub use logs::burst::BurstLayer;
+pub use logs::record::LogLayer;
+pub use metrics::definition::{Definition, DefinitionError, Kind};
+pub use metrics::handles::{BoundCounter, BoundGauge, BoundHistogram, Counter, Gauge, Histogram};
+pub use metrics::labels::Labels;
+pub use metrics::snapshot::Snapshot;
+pub use metrics::{builtin, conventions};
 pub use telemetry::Telemetry;
-pub use trace::{Span, SpanBuilder, Tracer};
+pub use traces::propagation;
+pub use traces::span::{Span, SpanBuilder, Tracer};
+pub use work::operation::{Operation, Timer};
+pub use work::pool::{PoolProbe, PoolWaits};
+pub use work::queue::{QueueProbe, QueueSample};
+pub use work::readiness::{Activity, Readiness};

@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::exposition::ScrapeError;
+use crate::export::prometheus::ScrapeError;
 use crate::telemetry::Telemetry;
 
 /// The format that Prometheus has always taken; it accepts it whatever it asks for.
@@ -26,12 +26,16 @@ struct Admin {
     scrapes: Arc<Semaphore>,
 }
 
-pub(crate) fn router(telemetry: Telemetry) -> axum::Router {
-    axum::Router::new()
-        .route("/metrics", get(metrics))
-        .route("/health", get(health))
-        .route("/ready", get(ready))
-        .with_state(Admin { telemetry, scrapes: Arc::new(Semaphore::new(1)) })
+impl Telemetry {
+    /// `/metrics` (text 0.0.4; 503 with the reason when there is nothing to show), `/health` (alive) and `/ready` (503 with the reasons
+    /// when a check fails or a loop does not move).
+    pub fn router(&self) -> axum::Router {
+        axum::Router::new()
+            .route("/metrics", get(metrics))
+            .route("/health", get(health))
+            .route("/ready", get(ready))
+            .with_state(Admin { telemetry: self.clone(), scrapes: Arc::new(Semaphore::new(1)) })
+    }
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -7,21 +7,20 @@ use std::time::Duration;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 
-use crate::builder::TelemetryBuilder;
-use crate::complaint::Complaints;
-use crate::definition::Definition;
-use crate::exposition::{Exposition, ScrapeError};
-use crate::instrument::{Counter, Gauge, Histogram};
-use crate::instruments::Instruments;
-use crate::labels::Labels;
-use crate::logs::ServiceLog;
-use crate::operation::Operation;
-use crate::pool::{PoolProbe, PoolWaits};
-use crate::queue::{QueueProbe, QueueSample};
-use crate::readiness::Readiness;
-use crate::shutdown::{Providers, ShutdownError};
-use crate::snapshot::Snapshot;
-use crate::trace::Tracer;
+use crate::export::prometheus::{Exposition, ScrapeError};
+use crate::export::shutdown::{Providers, ShutdownError};
+use crate::logs::record::ServiceLog;
+use crate::metrics::complaint::Complaints;
+use crate::metrics::definition::Definition;
+use crate::metrics::handles::{Counter, Gauge, Histogram};
+use crate::metrics::instruments::Instruments;
+use crate::metrics::labels::Labels;
+use crate::metrics::snapshot::Snapshot;
+use crate::traces::span::Tracer;
+use crate::work::operation::Operation;
+use crate::work::pool::{PoolProbe, PoolWaits};
+use crate::work::queue::{QueueProbe, QueueSample};
+use crate::work::readiness::Readiness;
 
 /// The telemetry of one service: its instruments, what `/metrics` shows and what is pushed. Cheap to clone.
 ///
@@ -53,11 +52,6 @@ impl Drop for Inner {
 }
 
 impl Telemetry {
-    /// `service` is the label `service` and the resource's `service.name`.
-    pub fn builder(service: &'static str) -> TelemetryBuilder {
-        TelemetryBuilder::new(service)
-    }
-
     pub(crate) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }
@@ -158,12 +152,6 @@ impl Telemetry {
     /// What `/ready` answers from.
     pub fn readiness(&self) -> Readiness {
         self.0.readiness.clone()
-    }
-
-    /// `/metrics` (text 0.0.4; 503 with the reason when there is nothing to show), `/health` (alive) and `/ready` (503 with the reasons
-    /// when a check fails or a loop does not move).
-    pub fn router(&self) -> axum::Router {
-        crate::router::router(self.clone())
     }
 
     /// Pushes a last time and stops the pipelines, within `within` whatever the collector does; `/metrics` answers 503 from then on.

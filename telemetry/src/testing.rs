@@ -1,22 +1,34 @@
 //! Reads values and spans back, for tests.
 
-mod spans;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-use crate::shutdown::ShutdownError;
+use crate::builder::TelemetryBuilder;
+use crate::export::shutdown::ShutdownError;
 use crate::telemetry::Telemetry;
 
-pub(crate) use spans::KeptSpans;
-pub use spans::{KeptLink, KeptSpan};
+use crate::traces::kept::KeptSpans;
+pub use crate::traces::kept::{KeptLink, KeptSpan};
 
 /// A series' labels.
 pub type SeriesLabels = BTreeMap<String, String>;
 
+impl TelemetryBuilder {
+    /// Keeps every span that is sampled in memory, for [`Telemetry::spans`].
+    pub fn keep_spans(mut self) -> Self {
+        self.kept_spans = Some(KeptSpans::default());
+        self
+    }
+}
+
 impl Telemetry {
+    /// The spans that have ended so far, in the order of their ends. Empty without [`TelemetryBuilder::keep_spans`].
+    pub fn spans(&self) -> Vec<KeptSpan> {
+        self.tracer().kept_spans().map(KeptSpans::all).unwrap_or_default()
+    }
+
     /// The value of one series: counters and gauges; of a histogram name it with `_count` or `_sum`. All labels have to be given, but
     /// `service` may be left out.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Env, VariableError, invalid};
+use super::lookup::{Env, VariableError, invalid};
 
 /// The specification's defaults.
 const QUEUE_DEFAULT: usize = 2_048;
@@ -44,7 +44,7 @@ impl BatchSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::read;
+    use super::super::settings::tests::read;
     use super::*;
 
     fn batches(variables: &[(&'static str, &'static str)]) -> Result<[BatchSettings; 2], VariableError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::{Env, VariableError, invalid, pairs};
-use crate::signal::Signal;
+use super::lookup::{Env, VariableError, invalid, pairs};
+use super::signal::Signal;
 
 /// The specification's default.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -143,7 +143,7 @@ fn tls_files(env: &Env, signal: Signal) -> Result<TlsFiles, VariableError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::read;
+    use super::super::settings::tests::read;
     use super::*;
 
     fn otlp(variables: &[(&'static str, &'static str)]) -> Result<OtlpSettings, VariableError> {

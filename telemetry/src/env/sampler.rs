@@ -1,6 +1,6 @@
 //! `OTEL_TRACES_SAMPLER` and its argument: which traces are recorded, decided at their head.
 
-use super::{Env, VariableError, invalid};
+use super::lookup::{Env, VariableError, invalid};
 
 pub(super) const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 pub(super) const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -48,7 +48,7 @@ fn ratio(env: &Env) -> Result<f64, VariableError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::read;
+    use super::super::settings::tests::read;
     use super::*;
 
     fn sampler(variables: &[(&'static str, &'static str)]) -> Result<SamplerSettings, VariableError> {

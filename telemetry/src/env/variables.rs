@@ -113,9 +113,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
 
-    use super::super::Env;
+    use super::super::lookup::Env;
+    use super::super::signal::Signal;
     use super::*;
-    use crate::signal::Signal;
 
     /// The names that are looked up when everything is on.
     fn read_names() -> BTreeSet<String> {

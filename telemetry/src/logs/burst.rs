@@ -9,7 +9,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::{ServiceLog, is_about_pushing};
+use super::record::{ServiceLog, is_about_pushing};
 
 /// So many records of one place and service pass in a window.
 const PASS_MAX: u32 = 20;

@@ -36,13 +36,6 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "services/ui_api",
         "api api/alerts api/devices api/integrations api/jobs api/policies api/readings api/routes api/rules api/tenants api/tokens auth extract",
     ),
-    ("telemetry", "budget holder"),
-    ("telemetry", "env env/batch env/otlp env/sampler"),
-    ("telemetry", "logs logs/burst"),
-    (
-        "telemetry",
-        "builder exposition otlp/logs otlp/metrics otlp/traces otlp/transport router self_metrics telemetry testing/spans tls trace",
-    ),
 ];
 
 pub(crate) const ROOMS: &[(&str, &str)] = &[
@@ -50,6 +43,4 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("services/ops_worker", "health_monitor metrics"),
     ("services/store", "acquire alerts delivery dispatch error evaluation ingest ops paging postgres registry snapshot sqlite"),
     ("services/ui_api", "api auth extract"),
-    ("telemetry", "budget holder"),
-    ("telemetry", "builder exposition otlp router self_metrics telemetry testing tls trace"),
 ];
