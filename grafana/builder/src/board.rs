@@ -1,6 +1,7 @@
 //! A board: a name, and rows of panels under a question each, read from top to bottom.
 
 use crate::panel::Panel;
+use crate::subject::Subject;
 use crate::variable::Variable;
 
 /// The tag of every board; the links from board to board go by it.
@@ -20,7 +21,7 @@ pub struct Board {
     /// What it is found by, besides [`TAG`].
     pub tags: &'static [&'static str],
     /// Whose series it shows.
-    pub of: Of,
+    pub subject: Subject,
     /// From top to bottom.
     pub rows: Vec<Row>,
 }
@@ -53,19 +54,10 @@ impl Folder {
     }
 }
 
-/// Whose series a board shows. The choices of its variables come from there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// These services of Pulse, as an expression: `.+` is all of them.
-    Services(&'static str),
-    /// The collector.
-    Collector,
-}
-
 impl Board {
     /// A board without rows.
-    pub fn new(uid: &'static str, title: &'static str, folder: Folder, of: Of, description: &'static str) -> Self {
-        Self { uid, title, description, folder, tags: &[], of, rows: Vec::new() }
+    pub fn new(uid: &'static str, title: &'static str, folder: Folder, subject: Subject, description: &'static str) -> Self {
+        Self { uid, title, description, folder, tags: &[], subject, rows: Vec::new() }
     }
 
     /// What it is found by.

@@ -1,8 +1,11 @@
 //! Every metric that a board may ask for: Pulse's own, from the definitions in the code, and those of what stands around it.
 
 mod around;
+mod known;
 
 use pulse_telemetry::{Definition, Kind};
+
+pub use self::known::Known;
 
 /// Pulse's own metrics, by where they come from.
 pub const PULSE: &[(&str, &[&Definition])] = &[
@@ -20,23 +23,6 @@ const BY_JOB: (&str, &str, &str) = ("job", "=~", "$job");
 const BY_INSTANCE: (&str, &str, &str) = ("instance", "=~", "$instance");
 const BY_SERVICE: (&str, &str, &str) = ("service", "=~", "$service");
 const BY_TENANT: (&str, &str, &str) = ("tenant_id", "=~", "$tenant");
-
-/// A metric as a query sees it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Known {
-    /// Without a histogram's suffixes.
-    pub name: &'static str,
-    /// What may be done with it.
-    pub kind: Kind,
-    /// Its own labels.
-    pub labels: &'static [&'static str],
-    /// Labels that it gets on its way into Prometheus.
-    pub target_labels: &'static [&'static str],
-    /// Whether it is one of Pulse's own.
-    pub pulse: bool,
-    /// Whether all replicas report the same number.
-    pub shared: bool,
-}
 
 const PULSE_TARGET: &[&str] = &["transport", "job", "instance"];
 

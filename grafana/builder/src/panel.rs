@@ -1,6 +1,6 @@
 //! One panel: a question, what its answer means, and the queries that answer it.
 
-use crate::promql::Expr;
+use crate::promql::{Expr, Selector, quantile};
 use crate::unit::Unit;
 
 /// What a panel shows, whoever draws it.
@@ -145,6 +145,14 @@ impl Panel {
     #[must_use]
     pub fn ask_if_any(self, expr: impl Into<Expr>, legend: impl Into<String>, reason: &'static str) -> Self {
         self.query(expr.into(), legend.into(), Some(reason), false)
+    }
+
+    /// Asks for the median and the two usual upper quantiles of a histogram.
+    #[must_use]
+    pub fn ask_quantiles(self, histogram: impl Into<Selector>) -> Self {
+        let histogram = histogram.into();
+        let quantiles = [(0.5, "50 %"), (0.95, "95 %"), (0.99, "99 %")];
+        quantiles.into_iter().fold(self, |panel, (q, name)| panel.ask(quantile(q, histogram.clone()), name))
     }
 
     /// Asks for the limit of the lines above.

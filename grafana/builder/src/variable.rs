@@ -1,6 +1,6 @@
 //! The variables at the head of a board, each used in its queries.
 
-use crate::board::Of;
+use crate::subject::Subject;
 
 /// A variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +55,15 @@ impl Variable {
     }
 
     /// The label whose values are the choices, and the series that have them, for a variable that asks Prometheus.
-    pub fn asks(self, of: Of) -> Option<Asks> {
-        let series = |pulse: String| match of {
-            Of::Services(_) => pulse,
-            Of::Collector if self == Self::Job => "otelcol_process_uptime".into(),
-            Of::Collector => r#"otelcol_process_uptime{job=~"$job"}"#.into(),
+    pub fn asks(self, subject: Subject) -> Option<Asks> {
+        let series = |pulse: String| match subject {
+            Subject::Services(_) => pulse,
+            Subject::Collector if self == Self::Job => "otelcol_process_uptime".into(),
+            Subject::Collector => r#"otelcol_process_uptime{job=~"$job"}"#.into(),
         };
-        let services = match of {
-            Of::Services(services) => services,
-            Of::Collector => "",
+        let services = match subject {
+            Subject::Services(services) => services,
+            Subject::Collector => "",
         };
         let (label, series) = match self {
             Self::DataSource | Self::Tempo | Self::Transport => return None,

@@ -1,33 +1,54 @@
 //! The alert pipeline: from readings to alerts (evaluator) and from alerts to deliveries (dispatcher).
 
-use super::{delivery, since_success};
-use crate::board::{Board, Folder, Of};
+use super::queue_age::{self, Queues};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
-use crate::promql::{Selector, max, max_by, metric, quantile, rate, share, sum, sum_by, top};
+use crate::promql::{Expr, Selector, max, max_by, metric, rate, share, since, sum, sum_by, top};
+use crate::subject::Subject;
 use crate::unit::Unit;
 
-pub const UID: &str = "pulse-alerts";
+/// Seconds; a second is usual.
+const WAIT_WARN: f64 = 10.0;
+const WAIT_BAD: f64 = 60.0;
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::ALERTS,
         "Alert pipeline",
         Folder::Pulse,
-        Of::Services("evaluator|dispatcher|ui_api|ops_worker"),
+        Subject::Services("evaluator|dispatcher|ui_api|ops_worker"),
         "Are readings judged and alerts passed on in time?",
     )
     .tagged(&["evaluator", "dispatcher"])
-    .row("Is it working?", [evaluated(), dispatched(), wait("evaluator"), wait("dispatcher"), failing(), open()])
+    .row(
+        "Is it working?",
+        [
+            evaluated(),
+            dispatched(),
+            queue_age::now(Queues::Evaluator, WAIT_WARN, WAIT_BAD),
+            queue_age::now(Queues::Dispatcher, WAIT_WARN, WAIT_BAD),
+            failing(),
+            open(),
+        ],
+    )
     .row(
         "Does evaluation keep up?",
-        [depth("evaluator", "Devices to be judged"), age("evaluator"), cycles("evaluator"), duration("evaluator"), rules(), lost_devices()],
+        [
+            depth("evaluator", "Devices to be judged"),
+            queue_age::over_time(Queues::Evaluator, WAIT_WARN, WAIT_BAD),
+            cycles("evaluator"),
+            duration("evaluator"),
+            rules(),
+            lost_devices(),
+        ],
     )
-    .row("What does evaluation find?", [found(), by_tenant(), errors()])
+    .row("What does evaluation find?", [opened_and_closed(), by_tenant(), errors()])
     .row(
         "Does dispatch keep up?",
         [
             depth("dispatcher", "Alert events to be passed on"),
-            age("dispatcher"),
+            queue_age::over_time(Queues::Dispatcher, WAIT_WARN, WAIT_BAD),
             cycles("dispatcher"),
             duration("dispatcher"),
             events(),
@@ -35,6 +56,12 @@ pub fn board() -> Board {
         ],
     )
     .row("Does anybody have to be reminded?", [escalated(), system()])
+}
+
+/// Seconds since an operation's last success, where it has ever had one.
+fn since_success(service: &'static str, operation: &'static str) -> Expr {
+    let success = metric("pulse_processing_last_success_timestamp_seconds").is("service", service).is("operation", operation);
+    since(max(Expr::from(success).above(0.0)))
 }
 
 fn evaluated() -> Panel {
@@ -47,13 +74,6 @@ fn dispatched() -> Panel {
     Panel::stat("Since the last dispatch", Unit::Seconds, "The dispatcher looks for work at least every second, even when there is none.")
         .ask(since_success("dispatcher", "dispatch_cycle"), "since")
         .bad_above(30.0, 120.0)
-}
-
-fn wait(service: &'static str) -> Panel {
-    let title = if service == "evaluator" { "Longest wait to be judged" } else { "Longest wait to be passed on" };
-    Panel::stat(title, Unit::Seconds, "The age of the oldest item in the queue; a second is usual.")
-        .ask(max(metric("pulse_queue_oldest_age_seconds").is("service", service)), "oldest")
-        .bad_above(10.0, 60.0)
 }
 
 fn failing() -> Panel {
@@ -77,23 +97,15 @@ fn depth(service: &'static str, title: &'static str) -> Panel {
         .ask(max_by(&["queue_name"], metric("pulse_queue_depth").is("service", service)), "{{queue_name}}")
 }
 
-fn age(service: &'static str) -> Panel {
-    Panel::lines("Age of the oldest", Unit::Seconds, "How long the oldest of them has waited; a second is usual.")
-        .ask(max_by(&["queue_name"], metric("pulse_queue_oldest_age_seconds").is("service", service)), "{{queue_name}}")
-        .bad_above(10.0, 60.0)
-}
-
 fn cycles(service: &'static str) -> Panel {
     Panel::lines("Cycles, by outcome", Unit::PerSecond, "A cycle takes what is due and works it off. An idle look is a cycle, too.")
         .ask(sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", service))), "{{outcome}}")
 }
 
 fn duration(service: &'static str) -> Panel {
-    let cycle = || metric("pulse_processing_duration_seconds").is("service", service);
+    let cycle = metric("pulse_processing_duration_seconds").is("service", service);
     Panel::lines("Time a cycle takes", Unit::Seconds, "Claim, work and commit; waiting for work is not in it. A click leads to traces.")
-        .ask(quantile(0.5, cycle()), "50 %")
-        .ask(quantile(0.95, cycle()), "95 %")
-        .ask(quantile(0.99, cycle()), "99 %")
+        .ask_quantiles(cycle)
         .traces_of(service)
 }
 
@@ -119,7 +131,7 @@ fn lost_events() -> Panel {
     lost(metric("pulse_dispatcher_leases_lost_total"), "Events lost to another dispatcher")
 }
 
-fn found() -> Panel {
+pub(super) fn opened_and_closed() -> Panel {
     Panel::lines(
         "Alerts opened and closed",
         Unit::PerSecond,
@@ -151,7 +163,7 @@ fn events() -> Panel {
     )
     .ask(sum_by(&["result"], rate("pulse_dispatcher_events_total")), "{{result}}")
     .ask(sum(rate("pulse_dispatcher_jobs_created_total")), "jobs made")
-    .more_on(delivery::UID)
+    .more_on(uid::DELIVERY)
 }
 
 fn escalated() -> Panel {
@@ -162,5 +174,5 @@ fn escalated() -> Panel {
 fn system() -> Panel {
     Panel::lines("SYSTEM_HEALTH alerts", Unit::PerSecond, "Alerts about Pulse's own services, opened and closed by the ops worker.")
         .ask(sum_by(&["change"], rate("pulse_ops_system_alerts_total")), "{{change}}")
-        .more_on(super::internals::UID)
+        .more_on(uid::INTERNALS)
 }

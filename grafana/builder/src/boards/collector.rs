@@ -1,11 +1,11 @@
 //! The collector: does it take, keep and pass on what services push?
 
-use crate::board::{Board, Folder, Of};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
 use crate::promql::{Expr, max, max_by, min, rate, rate_of_count, rate_of_sum, share, sum, sum_by};
+use crate::subject::Subject;
 use crate::unit::Unit;
-
-pub const UID: &str = "pulse-collector";
 
 /// The collector counts each signal's items under names of their own.
 struct Signal {
@@ -55,10 +55,10 @@ const SIGNALS: [Signal; 3] = [
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::COLLECTOR,
         "Collector",
         Folder::Internals,
-        Of::Collector,
+        Subject::Collector,
         "Does the OpenTelemetry Collector take, keep and pass on what services push?",
     )
     .tagged(&["telemetry"])

@@ -1,15 +1,14 @@
 //! Database pools: does anybody wait for a connection, and do the queues get counted?
 
-use super::internals;
-use crate::board::{Board, Folder, Of};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
 use crate::promql::{Expr, buckets, max, max_by, metric, quantile, quantile_by, rate, rate_of_count, sum, sum_by};
+use crate::subject::Subject;
 use crate::unit::Unit;
 
-pub const UID: &str = "pulse-database";
-
 pub fn board() -> Board {
-    Board::new(UID, "Database pools", Folder::Internals, Of::Services(".+"), "Does anybody wait for a database connection?")
+    Board::new(uid::DATABASE, "Database pools", Folder::Internals, Subject::Services(".+"), "Does anybody wait for a database connection?")
         .tagged(&["database"])
         .row("Is any pool exhausted?", [waiting_now(), share_now(), wait_now(), timeouts_now()])
         .row("How full are the pools?", [share_in_use(), open(), waiting()])
@@ -128,5 +127,5 @@ fn tidying() -> Panel {
         "jobs_expiry runs every ten seconds, retention every ten minutes, unless set otherwise.",
     )
     .ask(crate::promql::since(max_by(&["operation"], Expr::from(chores).above(0.0))), "{{operation}}")
-    .more_on(internals::UID)
+    .more_on(uid::INTERNALS)
 }

@@ -1,21 +1,20 @@
 //! Ingest and devices: the HTTP doors, what comes in through them and who is turned away.
 
-use super::overview;
-use crate::board::{Board, Folder, Of};
+use super::{fleet, uid};
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
-use crate::promql::{max_by, metric, quantile, quantile_by, rate, share, sum, sum_by, top};
+use crate::promql::{metric, quantile, quantile_by, rate, share, sum, sum_by, top};
+use crate::subject::Subject;
 use crate::unit::Unit;
-
-pub const UID: &str = "pulse-ingest";
 
 const WRITE: &str = "pulse_processing_duration_seconds";
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::INGEST,
         "Ingest and devices",
         Folder::Pulse,
-        Of::Services("ui_api"),
+        Subject::Services("ui_api"),
         "Do devices get through, and if not, who is turned away and why?",
     )
     .tagged(&["ui_api"])
@@ -23,7 +22,7 @@ pub fn board() -> Board {
     .row("Who is turned away, and why?", [by_result(), by_tenant(), by_reason(), dropped()])
     .row("How do the HTTP doors do?", [requests(), errors(), latency_by_path(), latency()])
     .row("How long until a reading is durable?", [write_duration(), writes(), waiting()])
-    .row("How is the fleet?", [devices(), alerts()])
+    .row("How is the fleet?", [fleet::devices().more_on(uid::OVERVIEW), fleet::alerts_open().more_on(uid::ALERTS)])
 }
 
 fn accepted_now() -> Panel {
@@ -131,21 +130,17 @@ fn latency_by_path() -> Panel {
 }
 
 fn latency() -> Panel {
-    let doors = || metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+");
+    let doors = metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+");
     Panel::lines("Answer to a device", Unit::Seconds, "From a message's head to the answer that it is durable.")
-        .ask(quantile(0.5, doors()), "50 %")
-        .ask(quantile(0.95, doors()), "95 %")
-        .ask(quantile(0.99, doors()), "99 %")
+        .ask_quantiles(doors)
         .when_empty("No messages")
         .traces_of("ui_api")
 }
 
 fn write_duration() -> Panel {
-    let write = || metric(WRITE).is("service", "ui_api").is("operation", "ingest_write");
+    let write = metric(WRITE).is("service", "ui_api").is("operation", "ingest_write");
     Panel::lines("Time a write takes", Unit::Seconds, "One write commits the readings of many requests.")
-        .ask(quantile(0.5, write()), "50 %")
-        .ask(quantile(0.95, write()), "95 %")
-        .ask(quantile(0.99, write()), "99 %")
+        .ask_quantiles(write)
         .when_empty("No writes")
         .traces_of("ui_api")
 }
@@ -157,19 +152,7 @@ fn writes() -> Panel {
     )
 }
 
-fn waiting() -> Panel {
+pub(super) fn waiting() -> Panel {
     Panel::lines("Readings that wait to be written", Unit::Count, "In memory, before the database, the ones being written included.")
         .ask(sum_by(&["instance"], "pulse_ingest_queue_depth"), "{{instance}}")
-}
-
-fn devices() -> Panel {
-    Panel::stack("Devices", Unit::Count, "Devices in service by what their messages say of them.")
-        .ask(sum_by(&["status"], max_by(&["tenant_id", "status"], "pulse_fleet_devices_by_status")), "{{status}}")
-        .more_on(overview::UID)
-}
-
-fn alerts() -> Panel {
-    Panel::stack("Alerts open", Unit::Count, "Open and acknowledged alerts of each tenant.")
-        .ask(max_by(&["tenant_id"], "pulse_fleet_active_alerts"), "{{tenant_id}}")
-        .more_on(super::alerts::UID)
 }

@@ -2,20 +2,19 @@
 
 mod telemetry;
 
-use super::database;
-use crate::board::{Board, Folder, Of};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
 use crate::promql::{Expr, max_by, metric, min_by, quantile_by, rate, since, sum_by};
+use crate::subject::Subject;
 use crate::unit::Unit;
-
-pub const UID: &str = "pulse-internals";
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::INTERNALS,
         "Service internals",
         Folder::Internals,
-        Of::Services(".+"),
+        Subject::Services(".+"),
         "What runs, do its loops turn, has it what it needs, and does its telemetry work?",
     )
     .tagged(&["runtime", "telemetry"])
@@ -97,7 +96,7 @@ fn durations() -> Panel {
     )
     .ask(quantile_by(&["service", "operation"], 0.95, "pulse_processing_duration_seconds"), "{{service}}: {{operation}}")
     .traces_of_the_series()
-    .more_on(database::UID)
+    .more_on(uid::DATABASE)
 }
 
 fn cpu() -> Panel {

@@ -4,7 +4,7 @@
 
 use pulse_telemetry::Kind;
 
-use super::Known;
+use super::known::Known;
 
 const TARGET: &[&str] = &["job", "instance"];
 
