@@ -17,8 +17,8 @@ pub const PULSE: &[(&str, &[&Definition])] = &[
     ("ops_worker", pulse_ops_worker::metrics::DEFINITIONS),
 ];
 
-/// What the variables of a board choose by.
-const BY_WAY: (&str, &str, &str) = ("transport", "=", "$transport");
+/// The matchers by which the variables of a board choose series.
+const BY_TRANSPORT: (&str, &str, &str) = ("transport", "=", "$transport");
 const BY_JOB: (&str, &str, &str) = ("job", "=~", "$job");
 const BY_INSTANCE: (&str, &str, &str) = ("instance", "=~", "$instance");
 const BY_SERVICE: (&str, &str, &str) = ("service", "=~", "$service");
@@ -53,7 +53,7 @@ pub(crate) fn matchers(name: &str) -> Vec<(&'static str, &'static str, &'static 
     // A foreign metric's own transport, job or service is something else.
     let own: &[&str] = if known.pulse { known.labels } else { &[] };
     let mut chosen = Vec::new();
-    for matcher in [BY_WAY, BY_JOB, BY_INSTANCE, BY_SERVICE, BY_TENANT] {
+    for matcher in [BY_TRANSPORT, BY_JOB, BY_INSTANCE, BY_SERVICE, BY_TENANT] {
         if own.contains(&matcher.0) || known.target_labels.contains(&matcher.0) {
             chosen.push(matcher);
         }

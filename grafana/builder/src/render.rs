@@ -109,7 +109,7 @@ fn templated(variable: Variable, subject: Subject) -> Templated {
         Variable::DataSource => data_source("prometheus", Choice { selected: None, text: "Prometheus", value: PROMETHEUS_UID }, base),
         Variable::Tempo => data_source("tempo", Choice { selected: None, text: "Tempo", value: TEMPO_UID }, base),
         Variable::Transport => {
-            let choice = |way: &'static str| Choice { selected: Some(way == TRANSPORTS[0]), text: way, value: way };
+            let choice = |transport: &'static str| Choice { selected: Some(transport == TRANSPORTS[0]), text: transport, value: transport };
             Templated {
                 r#type: "custom",
                 query: VariableQuery::Text(TRANSPORTS.join(",")),

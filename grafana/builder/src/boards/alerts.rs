@@ -18,7 +18,7 @@ pub fn board() -> Board {
         "Alert pipeline",
         Folder::Pulse,
         Subject::Services("evaluator|dispatcher|ui_api|ops_worker"),
-        "Are readings judged and alerts passed on in time?",
+        "Are readings evaluated and alerts dispatched in time?",
     )
     .tagged(&["evaluator", "dispatcher"])
     .row(
@@ -35,7 +35,7 @@ pub fn board() -> Board {
     .row(
         "Does evaluation keep up?",
         [
-            depth("evaluator", "Devices to be judged"),
+            depth("evaluator", "Devices to evaluate"),
             queue_age::over_time(Queues::Evaluator, WAIT_WARN, WAIT_BAD),
             cycles("evaluator"),
             duration("evaluator"),
@@ -47,7 +47,7 @@ pub fn board() -> Board {
     .row(
         "Does dispatch keep up?",
         [
-            depth("dispatcher", "Alert events to be passed on"),
+            depth("dispatcher", "Alert events to dispatch"),
             queue_age::over_time(Queues::Dispatcher, WAIT_WARN, WAIT_BAD),
             cycles("dispatcher"),
             duration("dispatcher"),
@@ -55,7 +55,7 @@ pub fn board() -> Board {
             lost_events(),
         ],
     )
-    .row("Does anybody have to be reminded?", [escalated(), system()])
+    .row("Are people reminded, and is Pulse itself well?", [escalated(), system()])
 }
 
 /// Seconds since an operation's last success, where it has ever had one.
@@ -81,7 +81,7 @@ fn failing() -> Panel {
     Panel::stat(
         "Cycles that fail",
         Unit::Ratio,
-        "Of both services' cycles, those that ended in an error. What they left is taken up again.",
+        "The share of both services' cycles that ended in an error. Their work is taken up again by a later cycle.",
     )
     .ask(share(sum(rate(cycles().is("outcome", "error"))), sum(rate(cycles()))), "failing")
     .bad_above(0.01, 0.05)
@@ -93,24 +93,28 @@ fn open() -> Panel {
 }
 
 fn depth(service: &'static str, title: &'static str) -> Panel {
-    Panel::lines(title, Unit::Count, "Counted in the store, all of them. A line that ends means that the queue cannot be counted.")
+    Panel::lines(title, Unit::Count, "How many items wait in the queue, counted in the store. A line that ends means that the queue cannot be counted, not that it is empty.")
         .ask(max_by(&["queue_name"], metric("pulse_queue_depth").is("service", service)), "{{queue_name}}")
 }
 
 fn cycles(service: &'static str) -> Panel {
-    Panel::lines("Cycles, by outcome", Unit::PerSecond, "A cycle takes what is due and works it off. An idle look is a cycle, too.")
-        .ask(sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", service))), "{{outcome}}")
+    Panel::lines(
+        "Cycles, by outcome",
+        Unit::PerSecond,
+        "A cycle claims what is due and processes it. A poll that finds nothing is a cycle too.",
+    )
+    .ask(sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", service))), "{{outcome}}")
 }
 
 fn duration(service: &'static str) -> Panel {
     let cycle = metric("pulse_processing_duration_seconds").is("service", service);
-    Panel::lines("Time a cycle takes", Unit::Seconds, "Claim, work and commit; waiting for work is not in it. A click leads to traces.")
+    Panel::lines("Time a cycle takes", Unit::Seconds, "Claim, work and commit; waiting for work is not included. A click leads to traces.")
         .ask_quantiles(cycle)
         .traces_of(service)
 }
 
 fn rules() -> Panel {
-    Panel::lines("Rules held against readings", Unit::PerSecond, "The ten tenants whose rules are most work.")
+    Panel::lines("Rules checked against readings", Unit::PerSecond, "The ten tenants with the most rule evaluations.")
         .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_rules_evaluated_total"))), "{{tenant_id}}")
 }
 
@@ -118,7 +122,7 @@ fn lost(counter: Selector, title: &'static str) -> Panel {
     Panel::lines(
         title,
         Unit::PerSecond,
-        "Claims that had passed when the work was to be committed: another replica has it. More than a few: cycles take too long.",
+        "Items whose lease had expired at the commit, so that another replica has claimed them. More than a few mean that cycles take too long.",
     )
     .ask(sum_by(&["instance"], rate(counter)), "{{instance}}")
 }
@@ -135,31 +139,31 @@ pub(super) fn opened_and_closed() -> Panel {
     Panel::lines(
         "Alerts opened and closed",
         Unit::PerSecond,
-        "By evaluation. Opened far above closed: something large is wrong in the fleet.",
+        "Alerts that evaluation opened and closed. Many more opened than closed mean that something large is wrong in the fleet.",
     )
     .ask(sum(rate("pulse_evaluator_alerts_created_total")), "opened")
     .ask(sum(rate("pulse_evaluator_alerts_closed_total")), "closed")
 }
 
 fn by_tenant() -> Panel {
-    Panel::lines("Alerts opened, by tenant", Unit::PerSecond, "The ten tenants with most.")
+    Panel::lines("Alerts opened, by tenant", Unit::PerSecond, "The ten tenants with the most alerts opened.")
         .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_alerts_created_total"))), "{{tenant_id}}")
 }
 
 fn errors() -> Panel {
     Panel::lines(
-        "Rules that cannot be judged",
+        "Rules that cannot be evaluated",
         Unit::PerSecond,
-        "Failures that a tenant's own rules caused; other tenants are not held up. The rule itself says what is wrong with it.",
+        "Evaluations that failed because of the tenant's own rules; other tenants are not affected. The API shows the reason in the rule's field error.",
     )
     .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_evaluation_errors_total"))), "{{tenant_id}}")
 }
 
 fn events() -> Panel {
     Panel::lines(
-        "Events taken, jobs made",
+        "Events dispatched, jobs made",
         Unit::PerSecond,
-        "Alert events by whether a route wanted them, and the deliveries that came of them.",
+        "Alert events by whether a route matched, and the delivery jobs made from them.",
     )
     .ask(sum_by(&["result"], rate("pulse_dispatcher_events_total")), "{{result}}")
     .ask(sum(rate("pulse_dispatcher_jobs_created_total")), "jobs made")
@@ -167,7 +171,7 @@ fn events() -> Panel {
 }
 
 fn escalated() -> Panel {
-    Panel::lines("Alerts escalated", Unit::PerSecond, "Raised to a further level because nobody had acknowledged them in time.")
+    Panel::lines("Alerts escalated", Unit::PerSecond, "Alerts raised to the next level because nobody acknowledged them in time.")
         .ask(sum(rate("pulse_ops_alerts_escalated_total")), "escalated")
 }
 

@@ -1,4 +1,4 @@
-//! Delivery: are messages delivered, how fast, and what keeps them?
+//! Delivery: are messages delivered, how fast, and what delays them?
 
 use super::promises::{self, REJECTED};
 use super::queue_age::{self, Queues};
@@ -17,7 +17,7 @@ pub fn board() -> Board {
         "Delivery",
         Folder::Pulse,
         Subject::Services("delivery_worker|ops_worker"),
-        "Do messages reach their receivers, how fast, and what keeps them?",
+        "Do messages reach their receivers, how fast, and what delays them?",
     )
     .tagged(&["delivery_worker"])
     .row(
@@ -35,7 +35,7 @@ fn rejected() -> Panel {
     Panel::stat(
         "Attempts rejected",
         Unit::Ratio,
-        "Of all attempts: refused by the receiver, blocked by the egress guard, or impossible by the integration's settings.",
+        "The share of all attempts that the receiver refused, the egress guard blocked, or the integration's settings made impossible. They are not retried.",
     )
     .ask(
         share(sum(rate(metric("pulse_delivery_attempts_total").like("outcome", REJECTED))), sum(rate("pulse_delivery_attempts_total"))),
@@ -46,7 +46,7 @@ fn rejected() -> Panel {
 }
 
 fn dead_now() -> Panel {
-    Panel::stat("Jobs given up", Unit::Of("an hour"), "At the present pace. They are dead until somebody replays them: nobody was told.")
+    Panel::stat("Jobs given up", Unit::Of("an hour"), "At the present rate. A dead job's message reached nobody; it can be replayed.")
         .ask(sum(rate("pulse_delivery_jobs_failed_total")) * 3_600.0, "given up")
         .bad_above(1.0, 60.0)
 }
@@ -55,30 +55,34 @@ fn busy_now() -> Panel {
     Panel::stat(
         "Places taken",
         Unit::Ratio,
-        "Of the deliveries that may be under way at once, those that are, in the fuller of the two queues.",
+        "The share of the places for deliveries under way that are taken, in the fuller of the two queues.",
     )
     .ask(max(sum_by(&["queue_name"], "pulse_delivery_in_flight") / sum_by(&["queue_name"], "pulse_delivery_concurrency")), "taken")
     .bad_above(0.8, 0.95)
 }
 
 fn latency_by_channel() -> Panel {
-    Panel::lines("Device to receiver by channel, 95 %", Unit::Seconds, "One slow kind of receiver does not hold up the others.")
-        .ask(quantile_by(&["channel"], 0.95, "pulse_alert_latency_seconds"), "{{channel}}")
-        .when_empty("Nothing delivered")
-        .traces_of("delivery_worker")
+    Panel::lines(
+        "Device to receiver by channel, 95 %",
+        Unit::Seconds,
+        "95 of 100 messages of each channel were acknowledged within this time. A slow channel does not delay the others.",
+    )
+    .ask(quantile_by(&["channel"], 0.95, "pulse_alert_latency_seconds"), "{{channel}}")
+    .when_empty("Nothing delivered")
+    .traces_of("delivery_worker")
 }
 
 fn outcomes() -> Panel {
     Panel::stack(
         "Failed attempts, by kind",
         Unit::PerSecond,
-        "timeout, connect, tls and server are tried again; refused, blocked and config are not.",
+        "Attempts that end in timeout, connect, tls and server are retried; refused, blocked and config are not.",
     )
     .ask(sum_by(&["outcome"], rate(metric("pulse_delivery_attempts_total").is_not("outcome", "success"))), "{{outcome}}")
 }
 
 fn failures_by_channel() -> Panel {
-    Panel::lines("Attempts that fail, by channel", Unit::Ratio, "Of a channel's attempts, those that failed, whatever the kind.")
+    Panel::lines("Attempts that fail, by channel", Unit::Ratio, "The share of a channel's attempts that failed, whatever the kind.")
         .ask(
             share(
                 sum_by(&["channel"], rate(metric("pulse_delivery_attempts_total").is_not("outcome", "success"))),
@@ -93,24 +97,32 @@ fn dead() -> Panel {
     Panel::lines(
         "Jobs given up, by tenant",
         Unit::PerSecond,
-        "After their last attempt, or at once when no attempt can succeed. The ten tenants with most.",
+        "Jobs given up after their last attempt, or at once when no attempt can succeed; the ten tenants with the most.",
     )
     .ask(top(10, sum_by(&["tenant_id"], rate("pulse_delivery_jobs_failed_total"))), "{{tenant_id}}")
 }
 
 fn depth() -> Panel {
-    Panel::lines("Jobs that are due", Unit::Count, "Counted in the store. Integrations and people's notifications have a queue each.")
-        .ask(max_by(&["queue_name"], metric("pulse_queue_depth").is("service", "delivery_worker")), "{{queue_name}}")
+    Panel::lines(
+        "Jobs that are due",
+        Unit::Count,
+        "How many jobs are due, counted in the store. Integrations and people's notifications have a queue each.",
+    )
+    .ask(max_by(&["queue_name"], metric("pulse_queue_depth").is("service", "delivery_worker")), "{{queue_name}}")
 }
 
 fn in_flight() -> Panel {
-    Panel::lines("Deliveries under way", Unit::Count, "At the moment of each scrape. At the limit, jobs wait for slow receivers.")
-        .ask(sum_by(&["queue_name"], "pulse_delivery_in_flight"), "{{queue_name}}")
-        .ask_limit(sum_by(&["queue_name"], "pulse_delivery_concurrency"), "{{queue_name}}, at most")
+    Panel::lines(
+        "Deliveries under way",
+        Unit::Count,
+        "How many deliveries are under way at each scrape. At the limit, jobs wait for slow receivers.",
+    )
+    .ask(sum_by(&["queue_name"], "pulse_delivery_in_flight"), "{{queue_name}}")
+    .ask_limit(sum_by(&["queue_name"], "pulse_delivery_concurrency"), "{{queue_name}}, at most")
 }
 
 fn attempts() -> Panel {
-    Panel::lines("Attempts, by channel", Unit::PerSecond, "All attempts, whatever came of them.")
+    Panel::lines("Attempts, by channel", Unit::PerSecond, "All attempts, whatever their outcome.")
         .ask(sum_by(&["channel"], rate("pulse_delivery_attempts_total")), "{{channel}}")
 }
 
@@ -126,9 +138,9 @@ fn books() -> Panel {
     let books =
         metric("pulse_processing_duration_seconds").is("service", "delivery_worker").like("operation", "claim_jobs|record_attempts");
     Panel::lines(
-        "Time the worker's own books take, 95 %",
+        "Time to claim and to record, 95 %",
         Unit::Seconds,
-        "Claiming jobs from the store, and recording there what came of them.",
+        "How long the store takes for 95 of 100 claims of jobs and records of attempts.",
     )
     .ask(quantile_by(&["operation"], 0.95, books), "{{operation}}")
     .traces_of("delivery_worker")
@@ -136,10 +148,10 @@ fn books() -> Panel {
 
 fn leases() -> Panel {
     Panel::lines(
-        "Claims that passed",
+        "Leases that expired",
         Unit::PerSecond,
-        "Attempts that outlived their claim, and jobs brought back because their worker did not end them. Such messages may arrive twice.",
+        "Attempts that took longer than their job's lease, and jobs returned to the queue because their worker did not finish them. Such messages may arrive twice.",
     )
-    .ask(sum(rate("pulse_delivery_leases_lost_total")), "outlived by an attempt")
-    .ask(sum(rate("pulse_ops_job_leases_expired_total")), "brought back")
+    .ask(sum(rate("pulse_delivery_leases_lost_total")), "before the attempt ended")
+    .ask(sum(rate("pulse_ops_job_leases_expired_total")), "returned to the queue")
 }

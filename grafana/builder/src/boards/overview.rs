@@ -21,7 +21,7 @@ pub fn board() -> Board {
     )
     .tagged(&["on-call"])
     .row("Is it working?", [unhealthy(), firing(), failing(), delivered, promises::latency_now(), longest_wait])
-    .row("Do the services do their work?", [operations(), failures(), durations()])
+    .row("Do the services make progress?", [operations(), failures(), durations()])
     .row("How long does it take from the device to the receiver?", [promises::latency().more_on(uid::DELIVERY), promises::latency_heat()])
     .row("What waits, and where?", [depth(), age, ingest::waiting().more_on(uid::INGEST)])
     .row("What goes through?", [readings(), alerts::opened_and_closed().more_on(uid::ALERTS), deliveries()])
@@ -29,32 +29,32 @@ pub fn board() -> Board {
 }
 
 fn unhealthy() -> Panel {
-    Panel::stat("Services that do not answer", Unit::Count, "Services whose /health the ops worker asked and that did not answer well.")
+    Panel::stat("Services that do not answer", Unit::Count, "Services that gave the ops worker an error or no answer on /health.")
         .ask(count(max_by(&["target"], "pulse_ops_service_up")) - sum(max_by(&["target"], "pulse_ops_service_up")), "not answering")
         .bad_above(1.0, 1.0)
         .more_on(uid::INTERNALS)
 }
 
 fn firing() -> Panel {
-    Panel::stat("Alerts that fire", Unit::Count, "Alert rules of this Prometheus that fire now. The last row names them.")
+    Panel::stat("Alerts that fire", Unit::Count, "How many alerts of this Prometheus fire now. The last row names them.")
         .ask(count(metric("ALERTS").is("alertstate", "firing")).or_zero(), "firing")
         .bad_above(1.0, 1.0)
 }
 
 fn failing() -> Panel {
-    Panel::stat("Operations that fail", Unit::Ratio, "Of all operations of all services, those that ended in an error.")
+    Panel::stat("Operations that fail", Unit::Ratio, "The share of all services' operations that ended in an error.")
         .ask(share(sum(rate(metric("pulse_processing_total").is("outcome", "error"))), sum(rate("pulse_processing_total"))), "failing")
         .bad_above(0.01, 0.05)
 }
 
 fn operations() -> Panel {
-    Panel::lines("Operations", Unit::PerSecond, "Operations that ended, whatever their outcome. A loop that stops turning goes to 0.")
+    Panel::lines("Operations", Unit::PerSecond, "Operations that ended, whatever their outcome. A loop that has stopped falls to 0.")
         .ask(sum_by(&["service"], rate("pulse_processing_total")), "{{service}}")
         .more_on(uid::INTERNALS)
 }
 
 fn failures() -> Panel {
-    Panel::lines("Operations that fail", Unit::Ratio, "Of a service's operations, those that ended in an error.")
+    Panel::lines("Operations that fail", Unit::Ratio, "The share of a service's operations that ended in an error.")
         .ask(
             share(
                 sum_by(&["service"], rate(metric("pulse_processing_total").is("outcome", "error"))),
@@ -70,7 +70,7 @@ fn durations() -> Panel {
     Panel::lines(
         "Time an operation takes, 95 %",
         Unit::Seconds,
-        "95 of 100 operations of a service took no longer; waiting for work is not in it. A click on a line leads to the service's traces.",
+        "95 of 100 operations of a service took no longer; waiting for work is not included. A click on a line leads to the service's traces.",
     )
     .ask(quantile_by(&["service"], 0.95, "pulse_processing_duration_seconds"), "{{service}}")
     .traces_of_the_series()
@@ -81,21 +81,21 @@ fn depth() -> Panel {
     Panel::lines(
         "Items that wait",
         Unit::Count,
-        "Counted in the store, all of them. A line that ends means that the queue cannot be counted, not that it is empty.",
+        "How many items wait in each queue, counted in the store. A line that ends means that the queue cannot be counted, not that it is empty.",
     )
     .ask(max_by(&["service", "queue_name"], "pulse_queue_depth"), "{{service}}: {{queue_name}}")
     .more_on(uid::ALERTS)
 }
 
 fn readings() -> Panel {
-    Panel::lines("Messages of devices", Unit::PerSecond, "Those that are durable, and those that were refused.")
+    Panel::lines("Messages of devices", Unit::PerSecond, "Messages that were made durable, and messages that were refused.")
         .ask(sum(rate(metric("pulse_ingest_messages_total").is("result", "accepted"))), "accepted")
         .ask(sum(rate(metric("pulse_ingest_messages_total").is_not("result", "accepted"))), "refused")
         .more_on(uid::INGEST)
 }
 
 fn deliveries() -> Panel {
-    Panel::lines("Attempts to deliver", Unit::PerSecond, "Those that a receiver acknowledged, and those that failed.")
+    Panel::lines("Attempts to deliver", Unit::PerSecond, "Attempts that a receiver acknowledged, and attempts that failed.")
         .ask(sum(rate(metric("pulse_delivery_attempts_total").is("outcome", "success"))), "succeeded")
         .ask(sum(rate(metric("pulse_delivery_attempts_total").is_not("outcome", "success"))), "failed")
         .more_on(uid::DELIVERY)
@@ -103,7 +103,7 @@ fn deliveries() -> Panel {
 
 fn firing_table() -> Panel {
     const LABELS: &[(&str, &str)] = &[("alertname", "Alert"), ("severity", "Severity"), ("job", "Job")];
-    Panel::table("What fires", Unit::Count, LABELS, "Firing", "Alert rules of this Prometheus that fire now, and for how many things each.")
+    Panel::table("What fires", Unit::Count, LABELS, "Firing", "The alerts of this Prometheus that fire now, and how many times each.")
         .ask_if_any(
             sum_by(&["alertname", "severity", "job"], metric("ALERTS").is("alertstate", "firing")),
             "{{alertname}}",

@@ -9,7 +9,7 @@ use crate::variable::TRANSPORTS;
 pub struct Settings {
     /// Its base address, for example `http://127.0.0.1:9090`.
     pub prometheus: String,
-    /// The way into Prometheus whose series are asked for.
+    /// The route into Prometheus whose series are asked for.
     pub transport: String,
     /// The time shown, up to now.
     pub over: Duration,

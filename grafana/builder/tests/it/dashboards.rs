@@ -1,4 +1,4 @@
-//! The rules of Grafana's dashboard linter that make sense here, and what else a board needs to be read, held against the files as they are.
+//! The boards' files checked against the rules of Grafana's dashboard linter that make sense here, and against what else a board needs to be read.
 
 use std::collections::HashSet;
 

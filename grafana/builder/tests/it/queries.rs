@@ -1,4 +1,4 @@
-//! Every PromQL expression of the boards, parsed and held against the definitions of the metrics.
+//! Every PromQL expression of the boards, parsed and checked against the definitions of the metrics.
 
 use std::collections::HashSet;
 
