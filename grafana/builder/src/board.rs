@@ -10,15 +10,15 @@ pub const TAG: &str = "pulse";
 /// One dashboard.
 #[derive(Debug, Clone)]
 pub struct Board {
-    /// Stands in addresses and in the file's name; it never changes.
+    /// The name in addresses and of the file; it never changes.
     pub uid: &'static str,
-    /// For people.
+    /// The title that people read.
     pub title: &'static str,
     /// What it is for.
     pub description: &'static str,
-    /// Where it lies.
+    /// The folder that it is in.
     pub folder: Folder,
-    /// What it is found by, besides [`TAG`].
+    /// The tags by which it is found, besides [`TAG`].
     pub tags: &'static [&'static str],
     /// Whose series it shows.
     pub subject: Subject,
@@ -38,9 +38,9 @@ pub struct Row {
 /// Folders of Grafana, and of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
-    /// What Pulse does for its users.
+    /// Boards about what Pulse does for its users.
     Pulse,
-    /// What it runs on.
+    /// Boards about what it runs on.
     Internals,
 }
 
@@ -60,7 +60,7 @@ impl Board {
         Self { uid, title, description, folder, tags: &[], subject, rows: Vec::new() }
     }
 
-    /// What it is found by.
+    /// The tags by which it is found.
     #[must_use]
     pub fn tagged(self, tags: &'static [&'static str]) -> Self {
         Self { tags, ..self }

@@ -7,7 +7,7 @@ use pulse_telemetry::{Definition, Kind};
 
 pub use self::known::Known;
 
-/// Pulse's own metrics, by where they come from.
+/// Pulse's own metrics, by the service that records them.
 pub const PULSE: &[(&str, &[&Definition])] = &[
     ("Every service", pulse_telemetry::builtin::DEFINITIONS),
     ("ui_api", pulse_ui_api::metrics::DEFINITIONS),

@@ -17,7 +17,7 @@ pub use self::finding::{Finding, Problem};
 use self::prometheus::{Prometheus, Series, Times};
 pub use self::settings::Settings;
 
-/// Queries under way at once.
+/// The most queries under way at once.
 const QUERIES_MAX: usize = 4;
 /// Points of a line, about as many as a panel has pixels for.
 const POINTS: u32 = 240;
@@ -40,7 +40,7 @@ pub struct Seen {
 pub struct Answer {
     /// As it was asked.
     pub query: String,
-    /// What came.
+    /// The answer.
     pub series: Result<Vec<Series>, prometheus::Error>,
 }
 
@@ -58,7 +58,7 @@ impl Answer {
     }
 }
 
-/// Asks every query of the boards and says which were not answered, or with nothing. A board of Pulse's asked this way on a healthy system has no findings.
+/// Asks every query of the boards and says which failed or had no data. On a healthy system there are no findings.
 ///
 /// ```no_run
 /// # async fn example() {

@@ -48,7 +48,7 @@ fn dashboard(board: &Board) -> Dashboard {
     }
 }
 
-/// The line of links to all boards, with what is chosen here.
+/// The links to all boards, which take along the variables chosen here.
 fn boards_link() -> Link {
     Link {
         title: "Boards".into(),

@@ -5,9 +5,9 @@ use pulse_telemetry::Kind;
 /// A metric as a query sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Known {
-    /// Without a histogram's suffixes.
+    /// Its name, without a histogram's suffixes.
     pub name: &'static str,
-    /// What may be done with it.
+    /// Its kind, which decides what queries may do with it.
     pub kind: Kind,
     /// Its own labels.
     pub labels: &'static [&'static str],

@@ -9,7 +9,7 @@ use crate::panel::{Kind, Limits, Panel};
 /// A series as it stands in the chart.
 struct Drawn {
     top: Vec<(f64, f64)>,
-    /// What it stands on, in a stack.
+    /// The lower edge, in a stack.
     floor: Vec<(f64, f64)>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn chart(panel: &Panel, all: &[Named<'_>], times: &Times, width: f64)
     plane.svg(&picture)
 }
 
-/// The lowest and the highest value of the scale. Where all is 0 it reaches as far as there is something to judge by.
+/// The lowest and the highest value of the scale. Where all values are equal, it reaches up to the limit, if there is one.
 fn span(panel: &Panel, drawn: &[Drawn]) -> (f64, f64) {
     let values = || drawn.iter().flat_map(|one| &one.top).map(|(_, value)| *value).filter(|value| value.is_finite());
     let lowest = values().fold(f64::INFINITY, f64::min);
