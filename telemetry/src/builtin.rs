@@ -209,7 +209,7 @@ pub static POOL_ACQUIRE_DURATION: Definition = Definition::histogram(
     &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
 );
 
-/// Who waited in vain.
+/// Waits for a connection that timed out.
 pub static POOL_ACQUIRE_TIMEOUTS: Definition = Definition::counter(
     "pulse_db_pool_acquire_timeouts_total",
     "{timeout}",

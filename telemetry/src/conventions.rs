@@ -38,7 +38,7 @@ pub static CONNECTION_PENDING: Definition = Definition::convention(
     &[],
 );
 
-/// Who waited in vain.
+/// Waits for a connection that timed out.
 pub static CONNECTION_TIMEOUTS: Definition = Definition::convention(
     Kind::Counter,
     "db.client.connection.timeouts",
