@@ -1,12 +1,12 @@
-# One image for all five services, `pulse migrate` and the rest: what it does is its command.
+# One image for all five services, `pulse migrate` and the other commands; the container's command chooses.
 #
 #   docker build --tag pulse:0.1.0 .
 
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-# The registry and what was compiled stay between builds, so that a change compiles what it touches. The program is copied out, as mounts
-# are no part of the image.
+# The cache mounts keep the registry and compiled crates between builds, so that a change compiles only what it touches. The program is
+# copied out of target, because mounts are not part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --package pulse && \
@@ -17,8 +17,8 @@ LABEL org.opencontainers.image.title="Pulse" \
       org.opencontainers.image.description="Fleet alerting that is measured from the inside out" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-# By numbers, so that it can be seen from outside that it is not root. The folder is for a database of `pulse up` or a token: services on
-# PostgreSQL write nothing, and run with a read-only root.
+# The user is numeric, so that an orchestrator can see that it is not root. The folder is for a database of `pulse up` or a token; services
+# on PostgreSQL write nothing and run with a read-only root.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/pulse
 COPY --from=build /usr/local/bin/pulse /usr/local/bin/pulse
 USER 10001:10001

@@ -1,6 +1,7 @@
 //! A board: a name, and rows of panels under a question each, read from top to bottom.
 
 use crate::panel::Panel;
+use crate::subject::Subject;
 use crate::variable::Variable;
 
 /// The tag of every board; the links from board to board go by it.
@@ -9,18 +10,18 @@ pub const TAG: &str = "pulse";
 /// One dashboard.
 #[derive(Debug, Clone)]
 pub struct Board {
-    /// Stands in addresses and in the file's name; it never changes.
+    /// The name in addresses and of the file; it never changes.
     pub uid: &'static str,
-    /// For people.
+    /// The title that people read.
     pub title: &'static str,
     /// What it is for.
     pub description: &'static str,
-    /// Where it lies.
+    /// The folder that it is in.
     pub folder: Folder,
-    /// What it is found by, besides [`TAG`].
+    /// The tags by which it is found, besides [`TAG`].
     pub tags: &'static [&'static str],
     /// Whose series it shows.
-    pub of: Of,
+    pub subject: Subject,
     /// From top to bottom.
     pub rows: Vec<Row>,
 }
@@ -37,9 +38,9 @@ pub struct Row {
 /// Folders of Grafana, and of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
-    /// What Pulse does for its users.
+    /// Boards about what Pulse does for its users.
     Pulse,
-    /// What it runs on.
+    /// Boards about what it runs on.
     Internals,
 }
 
@@ -53,22 +54,13 @@ impl Folder {
     }
 }
 
-/// Whose series a board shows. The choices of its variables come from there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// These services of Pulse, as an expression: `.+` is all of them.
-    Services(&'static str),
-    /// The collector.
-    Collector,
-}
-
 impl Board {
     /// A board without rows.
-    pub fn new(uid: &'static str, title: &'static str, folder: Folder, of: Of, description: &'static str) -> Self {
-        Self { uid, title, description, folder, tags: &[], of, rows: Vec::new() }
+    pub fn new(uid: &'static str, title: &'static str, folder: Folder, subject: Subject, description: &'static str) -> Self {
+        Self { uid, title, description, folder, tags: &[], subject, rows: Vec::new() }
     }
 
-    /// What it is found by.
+    /// The tags by which it is found.
     #[must_use]
     pub fn tagged(self, tags: &'static [&'static str]) -> Self {
         Self { tags, ..self }

@@ -1,10 +1,13 @@
 //! Every metric that a board may ask for: Pulse's own, from the definitions in the code, and those of what stands around it.
 
 mod around;
+mod known;
 
 use pulse_telemetry::{Definition, Kind};
 
-/// Pulse's own metrics, by where they come from.
+pub use self::known::Known;
+
+/// Pulse's own metrics, by the service that records them.
 pub const PULSE: &[(&str, &[&Definition])] = &[
     ("Every service", pulse_telemetry::builtin::DEFINITIONS),
     ("ui_api", pulse_ui_api::metrics::DEFINITIONS),
@@ -14,29 +17,12 @@ pub const PULSE: &[(&str, &[&Definition])] = &[
     ("ops_worker", pulse_ops_worker::metrics::DEFINITIONS),
 ];
 
-/// What the variables of a board choose by.
-const BY_WAY: (&str, &str, &str) = ("transport", "=", "$transport");
+/// The matchers by which the variables of a board choose series.
+const BY_TRANSPORT: (&str, &str, &str) = ("transport", "=", "$transport");
 const BY_JOB: (&str, &str, &str) = ("job", "=~", "$job");
 const BY_INSTANCE: (&str, &str, &str) = ("instance", "=~", "$instance");
 const BY_SERVICE: (&str, &str, &str) = ("service", "=~", "$service");
 const BY_TENANT: (&str, &str, &str) = ("tenant_id", "=~", "$tenant");
-
-/// A metric as a query sees it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Known {
-    /// Without a histogram's suffixes.
-    pub name: &'static str,
-    /// What may be done with it.
-    pub kind: Kind,
-    /// Its own labels.
-    pub labels: &'static [&'static str],
-    /// Labels that it gets on its way into Prometheus.
-    pub target_labels: &'static [&'static str],
-    /// Whether it is one of Pulse's own.
-    pub pulse: bool,
-    /// Whether all replicas report the same number.
-    pub shared: bool,
-}
 
 const PULSE_TARGET: &[&str] = &["transport", "job", "instance"];
 
@@ -67,7 +53,7 @@ pub(crate) fn matchers(name: &str) -> Vec<(&'static str, &'static str, &'static 
     // A foreign metric's own transport, job or service is something else.
     let own: &[&str] = if known.pulse { known.labels } else { &[] };
     let mut chosen = Vec::new();
-    for matcher in [BY_WAY, BY_JOB, BY_INSTANCE, BY_SERVICE, BY_TENANT] {
+    for matcher in [BY_TRANSPORT, BY_JOB, BY_INSTANCE, BY_SERVICE, BY_TENANT] {
         if own.contains(&matcher.0) || known.target_labels.contains(&matcher.0) {
             chosen.push(matcher);
         }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use crate::board::Board;
 use crate::{boards, render};
 
-/// Where the boards lie when nothing else is said.
+/// The folder of the boards in the repository.
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
 }
 
-/// Where a board lies within the folder of all.
+/// The path of a board's file within that folder.
 pub fn path(board: &Board) -> PathBuf {
     Path::new(board.folder.name()).join(board.uid).with_extension("json")
 }
 
-/// Writes every board, and removes what is there and no board's.
+/// Writes every board, and removes files that are no board's.
 ///
 /// # Errors
 /// What the file system refused.

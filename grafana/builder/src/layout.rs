@@ -74,13 +74,14 @@ fn share(n: usize) -> impl Iterator<Item = (u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{Folder, Of};
+    use crate::board::Folder;
+    use crate::subject::Subject;
     use crate::unit::Unit;
 
     fn places(stats: usize, charts: usize) -> Vec<(u16, u16, u16)> {
         let stat = (0..stats).map(|_| Panel::stat("a", Unit::Count, "b"));
         let chart = (0..charts).map(|_| Panel::lines("a", Unit::Count, "b"));
-        let board = Board::new("a", "a", Folder::Pulse, Of::Collector, "a").row("?", stat.chain(chart));
+        let board = Board::new("a", "a", Folder::Pulse, Subject::Collector, "a").row("?", stat.chain(chart));
         place(&board)[0].panels.iter().map(|(place, _)| (place.x, place.y, place.w)).collect()
     }
 

@@ -11,5 +11,6 @@ pub mod panel;
 pub mod promql;
 pub mod render;
 pub mod report;
+pub mod subject;
 pub mod unit;
 pub mod variable;

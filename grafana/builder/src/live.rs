@@ -1,106 +1,26 @@
 //! Boards against a running Prometheus: every query is asked as Grafana would ask it.
 
+mod finding;
 pub mod prometheus;
+mod settings;
 mod variables;
 
-use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures::StreamExt as _;
 
 use crate::board::Board;
 use crate::boards;
 use crate::panel::{Kind, Panel, Query};
-use crate::variable::TRANSPORTS;
 
+pub use self::finding::{Finding, Problem};
 use self::prometheus::{Prometheus, Series, Times};
+pub use self::settings::Settings;
 
-/// Queries under way at once.
+/// The most queries under way at once.
 const QUERIES_MAX: usize = 4;
 /// Points of a line, about as many as a panel has pixels for.
 const POINTS: u32 = 240;
-
-/// What is asked of which Prometheus.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Its base address, for example `http://127.0.0.1:9090`.
-    pub prometheus: String,
-    /// The way into Prometheus whose series are asked for.
-    pub transport: String,
-    /// The time shown, up to now.
-    pub over: Duration,
-    /// What `$__rate_interval` stands for: four scrapes, as Grafana has it.
-    pub rate_interval: Duration,
-    /// Only the boards with these uids; none: all.
-    pub boards: Vec<String>,
-}
-
-impl Settings {
-    /// The last half hour of what is scraped, on every board.
-    pub fn new(prometheus: impl Into<String>) -> Self {
-        Self {
-            prometheus: prometheus.into(),
-            transport: TRANSPORTS[0].into(),
-            over: Duration::from_secs(30 * 60),
-            rate_interval: Duration::from_secs(60),
-            boards: Vec::new(),
-        }
-    }
-}
-
-/// Something that a board should show and does not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The board's uid.
-    pub board: &'static str,
-    /// The panel's title, or the variable's name.
-    pub panel: String,
-    /// As it was asked.
-    pub query: String,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-/// What can be wrong with a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// It was answered with no value, and a healthy system has one.
-    Empty,
-    /// A series has no such label, which its name in the legend needs.
-    Unnamed(String),
-    /// It was not answered.
-    Failed(String),
-}
-
-impl Problem {
-    /// Of a query that was not answered: the whole chain of reasons.
-    fn failed(error: &prometheus::Error) -> Self {
-        let mut why = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            why = format!("{why}: {error}");
-            source = error.source();
-        }
-        Self::Failed(why)
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("no data"),
-            Self::Unnamed(label) => write!(f, "no label {label}"),
-            Self::Failed(why) => f.write_str(why),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { board, panel, query, problem } = self;
-        write!(f, "{board}: {panel}: {problem} for {query}")
-    }
-}
 
 /// A board and what its queries were answered.
 #[derive(Debug)]
@@ -120,7 +40,7 @@ pub struct Seen {
 pub struct Answer {
     /// As it was asked.
     pub query: String,
-    /// What came.
+    /// The answer.
     pub series: Result<Vec<Series>, prometheus::Error>,
 }
 
@@ -138,7 +58,7 @@ impl Answer {
     }
 }
 
-/// Asks every query of the boards and says which were not answered, or with nothing. A board of Pulse's asked this way on a healthy system has no findings.
+/// Asks every query of the boards and says which failed or had no data. On a healthy system there are no findings.
 ///
 /// ```no_run
 /// # async fn example() {

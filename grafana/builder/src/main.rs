@@ -38,7 +38,7 @@ struct Asked {
     /// Prometheus's base address
     #[arg(long, default_value = "http://127.0.0.1:9090", value_name = "URL")]
     prometheus: String,
-    /// The way into Prometheus whose series are shown
+    /// The route into Prometheus whose series are shown
     #[arg(long, default_value = TRANSPORTS[0], value_parser = TRANSPORTS)]
     transport: String,
     /// How much time up to now is shown

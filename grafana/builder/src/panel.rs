@@ -1,6 +1,6 @@
 //! One panel: a question, what its answer means, and the queries that answer it.
 
-use crate::promql::Expr;
+use crate::promql::{Expr, Selector, quantile};
 use crate::unit::Unit;
 
 /// What a panel shows, whoever draws it.
@@ -10,11 +10,11 @@ pub struct Panel {
     pub title: &'static str,
     /// What it shows, and what to think of it.
     pub description: &'static str,
-    /// Of its values.
+    /// The unit of its values.
     pub unit: Unit,
     /// How it is drawn.
     pub kind: Kind,
-    /// What it asks, in the order of its legend.
+    /// Its queries, in the order of its legend.
     pub queries: Vec<Query>,
     /// The scale's lower end, where it is known.
     pub min: Option<f64>,
@@ -41,7 +41,7 @@ pub enum Kind {
     Lines,
     /// Areas over time, one on the other: for parts of a whole.
     Stack,
-    /// How a histogram's observations lie, over time.
+    /// A histogram's observations over time, in their buckets.
     Heat,
     /// The last values, one a line, under these heads: labels, then the value.
     Table { labels: &'static [(&'static str, &'static str)], value: &'static str },
@@ -54,9 +54,9 @@ pub struct Query {
     pub expr: Expr,
     /// The name of each series, with `{{label}}` for a label's value.
     pub legend: String,
-    /// Why a healthy system may have no series here; none: it always has.
+    /// Why a healthy system may have no series here; none if it always has some.
     pub may_be_empty: Option<&'static str>,
-    /// It is the limit of the other lines, and drawn as one.
+    /// Whether it is the limit of the other lines, and drawn as one.
     pub is_limit: bool,
 }
 
@@ -67,7 +67,7 @@ impl Query {
     }
 }
 
-/// From where on a value is worth a look, and from where on it is bad.
+/// From which value on a panel warns, and from which on it is bad.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limits {
     /// Bad when high.
@@ -135,19 +135,27 @@ impl Panel {
         Self::new(Kind::Table { labels, value }, title, unit, description)
     }
 
-    /// Asks.
+    /// Adds a query.
     #[must_use]
     pub fn ask(self, expr: impl Into<Expr>, legend: impl Into<String>) -> Self {
         self.query(expr.into(), legend.into(), None, false)
     }
 
-    /// Asks for what a healthy system may not have, and says why.
+    /// Adds a query that a healthy system may answer with no series, and says why.
     #[must_use]
     pub fn ask_if_any(self, expr: impl Into<Expr>, legend: impl Into<String>, reason: &'static str) -> Self {
         self.query(expr.into(), legend.into(), Some(reason), false)
     }
 
-    /// Asks for the limit of the lines above.
+    /// Adds queries for the median and the two usual upper quantiles of a histogram.
+    #[must_use]
+    pub fn ask_quantiles(self, histogram: impl Into<Selector>) -> Self {
+        let histogram = histogram.into();
+        let quantiles = [(0.5, "50 %"), (0.95, "95 %"), (0.99, "99 %")];
+        quantiles.into_iter().fold(self, |panel, (q, name)| panel.ask(quantile(q, histogram.clone()), name))
+    }
+
+    /// Adds a query for the limit of the other lines.
     #[must_use]
     pub fn ask_limit(self, expr: impl Into<Expr>, legend: impl Into<String>) -> Self {
         self.query(expr.into(), legend.into(), None, true)
@@ -158,13 +166,13 @@ impl Panel {
         self
     }
 
-    /// Worth a look above the first, bad above the second.
+    /// Warns above the first value, is bad above the second.
     #[must_use]
     pub fn bad_above(self, warn: f64, bad: f64) -> Self {
         Self { limits: Some(Limits::Above { warn, bad }), ..self }
     }
 
-    /// Worth a look below the first, bad below the second.
+    /// Warns below the first value, is bad below the second.
     #[must_use]
     pub fn bad_below(self, warn: f64, bad: f64) -> Self {
         Self { limits: Some(Limits::Below { warn, bad }), ..self }

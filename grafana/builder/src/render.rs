@@ -1,26 +1,23 @@
 //! A board as Grafana's JSON.
 
-pub(crate) mod options;
+mod model;
+mod options;
 mod panel;
-mod schema;
 mod traces;
 
-use crate::board::{Board, Of, TAG};
+use crate::board::{Board, TAG};
 use crate::layout;
 use crate::promql::{Expr, metric};
+use crate::subject::Subject;
 use crate::variable::{PROMETHEUS_UID, TEMPO_UID, TRANSPORTS, Variable};
 
-use self::schema::{
+use self::model::{
     Annotation, AnnotationTarget, Choice, Dashboard, DataSource, Item, Link, List, Row, TimeRange, Variable as Templated, VariableQuery,
 };
 
 /// The schema that the files are written in, Grafana 13's.
 const SCHEMA: u8 = 42;
 const ALL: Choice = Choice { selected: None, text: "All", value: "$__all" };
-
-fn prometheus() -> DataSource {
-    DataSource { r#type: "prometheus", uid: "${datasource}" }
-}
 
 /// The text of a board's file.
 ///
@@ -46,12 +43,12 @@ fn dashboard(board: &Board) -> Dashboard {
         timezone: "browser",
         links: vec![boards_link()],
         annotations: List { list: vec![firing_alerts()] },
-        templating: List { list: board.variables().into_iter().map(|variable| templated(variable, board.of)).collect() },
+        templating: List { list: board.variables().into_iter().map(|variable| templated(variable, board.subject)).collect() },
         panels: items(board),
     }
 }
 
-/// The line of links to all boards, with what is chosen here.
+/// The links to all boards, which take along the variables chosen here.
 fn boards_link() -> Link {
     Link {
         title: "Boards".into(),
@@ -72,7 +69,7 @@ fn firing_alerts() -> Annotation {
         name: "Firing alerts",
         enable: true,
         icon_color: "red",
-        datasource: prometheus(),
+        datasource: DataSource::prometheus(),
         target: AnnotationTarget { ref_id: "Anno", expr: Expr::from(metric("ALERTS").is("alertstate", "firing")).as_str().to_owned() },
         title_format: "{{alertname}}",
         text_format: "{{job}}",
@@ -92,7 +89,7 @@ fn items(board: &Board) -> Vec<Item> {
     items
 }
 
-fn templated(variable: Variable, of: Of) -> Templated {
+fn templated(variable: Variable, subject: Subject) -> Templated {
     let base = Templated {
         name: variable.name(),
         label: variable.label(),
@@ -112,7 +109,7 @@ fn templated(variable: Variable, of: Of) -> Templated {
         Variable::DataSource => data_source("prometheus", Choice { selected: None, text: "Prometheus", value: PROMETHEUS_UID }, base),
         Variable::Tempo => data_source("tempo", Choice { selected: None, text: "Tempo", value: TEMPO_UID }, base),
         Variable::Transport => {
-            let choice = |way: &'static str| Choice { selected: Some(way == TRANSPORTS[0]), text: way, value: way };
+            let choice = |transport: &'static str| Choice { selected: Some(transport == TRANSPORTS[0]), text: transport, value: transport };
             Templated {
                 r#type: "custom",
                 query: VariableQuery::Text(TRANSPORTS.join(",")),
@@ -123,9 +120,9 @@ fn templated(variable: Variable, of: Of) -> Templated {
             }
         }
         Variable::Job | Variable::Instance | Variable::Service | Variable::Tenant => {
-            let query = variable.asks(of).map(|asks| format!("label_values({}, {})", asks.series, asks.label)).unwrap_or_default();
+            let query = variable.asks(subject).map(|asks| format!("label_values({}, {})", asks.series, asks.label)).unwrap_or_default();
             Templated {
-                datasource: Some(prometheus()),
+                datasource: Some(DataSource::prometheus()),
                 query: VariableQuery::LabelValues { qry_type: 1, query, ref_id: "PrometheusVariableQueryEditor-VariableQuery" },
                 current: ALL,
                 refresh: 2,

@@ -4,8 +4,10 @@ mod chart;
 mod heat;
 mod page;
 mod panel;
+mod plane;
 mod scale;
 mod series;
+mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,9 +28,4 @@ pub fn write(directory: &Path, boards: &[Seen]) -> io::Result<Vec<PathBuf>> {
         files.push(file);
     }
     Ok(files)
-}
-
-/// Text that stands in HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,4 +1,4 @@
-//! What a panel's numbers are of: Grafana's name for it, and how the report writes a value.
+//! The units of panels: Grafana's name for each, and how the report writes a value.
 
 /// A panel's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// As Grafana calls it.
+    /// Grafana's name for it.
     pub fn id(self) -> String {
         match self {
             Self::Count => "short".into(),
@@ -36,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// For people.
+    /// The name that people read.
     pub fn name(self) -> &'static str {
         match self {
             Self::Count => "count",

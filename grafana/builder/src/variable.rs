@@ -1,6 +1,6 @@
 //! The variables at the head of a board, each used in its queries.
 
-use crate::board::Of;
+use crate::subject::Subject;
 
 /// A variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum Variable {
     DataSource,
     /// Which Tempo the links to traces lead to.
     Tempo,
-    /// Which of the three ways into Prometheus.
+    /// Which of the three routes into Prometheus.
     Transport,
     Job,
     Instance,
@@ -17,7 +17,7 @@ pub enum Variable {
     Tenant,
 }
 
-/// The ways of a series into Prometheus; the first is shown unless another is chosen.
+/// The routes by which Prometheus receives a series; the first is shown unless another is chosen.
 pub const TRANSPORTS: [&str; 3] = ["scrape", "collector", "otlp"];
 
 /// The data sources that grafana/provisioning makes, and that boards open with.
@@ -28,7 +28,7 @@ impl Variable {
     /// In the order in which they stand, each after those it depends on.
     pub const ALL: [Self; 7] = [Self::DataSource, Self::Tempo, Self::Transport, Self::Job, Self::Instance, Self::Service, Self::Tenant];
 
-    /// As queries write it after a dollar sign.
+    /// The name that queries write after a dollar sign.
     pub fn name(self) -> &'static str {
         match self {
             Self::DataSource => "datasource",
@@ -41,7 +41,7 @@ impl Variable {
         }
     }
 
-    /// As people read it.
+    /// The name that people read.
     pub fn label(self) -> &'static str {
         match self {
             Self::DataSource => "Data source",
@@ -54,16 +54,16 @@ impl Variable {
         }
     }
 
-    /// The label whose values are the choices, and the series that have them, for a variable that asks Prometheus.
-    pub fn asks(self, of: Of) -> Option<Asks> {
-        let series = |pulse: String| match of {
-            Of::Services(_) => pulse,
-            Of::Collector if self == Self::Job => "otelcol_process_uptime".into(),
-            Of::Collector => r#"otelcol_process_uptime{job=~"$job"}"#.into(),
+    /// What the variable asks Prometheus for its choices; none for a variable with fixed choices.
+    pub fn asks(self, subject: Subject) -> Option<Asks> {
+        let series = |pulse: String| match subject {
+            Subject::Services(_) => pulse,
+            Subject::Collector if self == Self::Job => "otelcol_process_uptime".into(),
+            Subject::Collector => r#"otelcol_process_uptime{job=~"$job"}"#.into(),
         };
-        let services = match of {
-            Of::Services(services) => services,
-            Of::Collector => "",
+        let services = match subject {
+            Subject::Services(services) => services,
+            Subject::Collector => "",
         };
         let (label, series) = match self {
             Self::DataSource | Self::Tempo | Self::Transport => return None,
@@ -83,7 +83,7 @@ impl Variable {
 /// What a variable asks Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asks {
-    /// Its values are the choices.
+    /// The label whose values are the choices.
     pub label: &'static str,
     /// The series that have it, with variables.
     pub series: String,

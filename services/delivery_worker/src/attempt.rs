@@ -1,4 +1,7 @@
 //! One attempt: from a claimed job to what the log and the queue are to know of it.
+//!
+//! A job remembers its latest attempt's context (`jobs.attempt_trace`), past a replay: any worker may make the next attempt, and its link needs the
+//! ids of the span before. The API does not show it; attempts have a log there.
 
 use std::sync::Arc;
 

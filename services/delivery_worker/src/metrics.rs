@@ -22,7 +22,7 @@ const ATTEMPTS: Definition = Definition::counter(
 const ALERT_LATENCY: Definition = Definition::histogram(
     "pulse_alert_latency_seconds",
     "s",
-    "From the receipt of the reading to the receiver's acknowledgement of the message about it.",
+    "Time from the receipt of the reading to the receiver's acknowledgement of the message about it.",
     &["channel"],
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0],
 );
@@ -36,7 +36,7 @@ const CONCURRENCY: Definition =
 const LEASES_LOST: Definition = Definition::counter(
     "pulse_delivery_leases_lost_total",
     "{attempt}",
-    "Attempts that ended after their lease had passed: their jobs were left to whoever claims them next.",
+    "Attempts that ended after their job's lease had expired: another worker may make the same delivery again.",
     &[],
 );
 

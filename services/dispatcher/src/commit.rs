@@ -11,7 +11,7 @@ use pulse_domain::message;
 use pulse_domain::route::{self, Route};
 use pulse_domain::trace::TraceParent;
 
-/// A batch's routes by tenant, so that an event is held against its own tenant's only.
+/// A batch's routes by tenant, so that an event is matched only with its own tenant's.
 #[derive(Debug)]
 pub(crate) struct RoutesByTenant<'a>(HashMap<&'a TenantId, TenantRoutes<'a>>);
 

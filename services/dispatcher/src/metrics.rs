@@ -9,7 +9,7 @@ use crate::commit::Commit;
 pub const EVENTS: Definition = Definition::counter(
     "pulse_dispatcher_events_total",
     "{event}",
-    "Alert events taken off the queue, by what became of them: routed (at least one job) or unrouted (no route wants it).",
+    "Alert events taken off the queue by result: routed (at least one job) or unrouted (no route matches).",
     &["result"],
 );
 /// Jobs made.
@@ -23,7 +23,7 @@ pub const JOBS: Definition = Definition::counter(
 pub const LEASES_LOST: Definition = Definition::counter(
     "pulse_dispatcher_leases_lost_total",
     "{event}",
-    "Alert events whose lease had passed when they were to be committed: another dispatcher has them. More than a few mean that steps take too long.",
+    "Alert events whose lease had expired at their commit, so that another dispatcher has them. More than a few mean that steps take too long.",
     &[],
 );
 

@@ -47,7 +47,7 @@ impl From<Severity> for u8 {
     }
 }
 
-/// How a value is held against a threshold.
+/// How a value is compared with a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operator {

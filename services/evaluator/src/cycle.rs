@@ -1,4 +1,7 @@
 //! One cycle: claim the devices that are due, judge them in memory, commit what that changes.
+//!
+//! Cycles pause 50 ms after a step that found nothing more: under a stream of readings batches form meanwhile, and ingest has the one writer. The
+//! first reading after a quiet time is followed at once.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

@@ -12,7 +12,7 @@ use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 pub const RULES_EVALUATED: Definition = Definition::counter(
     "pulse_evaluator_rules_evaluated_total",
     "{evaluation}",
-    "How many times a rule was held against a reading.",
+    "How many times a rule was checked against a reading.",
     &["tenant_id"],
 );
 /// Alerts opened.
@@ -33,14 +33,14 @@ pub const ALERTS_CLOSED: Definition = Definition::counter(
 pub const EVALUATION_ERRORS: Definition = Definition::counter(
     "pulse_evaluator_evaluation_errors_total",
     "{error}",
-    "Failures that a tenant's own rules caused: each cycle counts the rules that it left out because they make no sense, and the devices that it left unjudged because their tenant's rules could not be read.",
+    "Failures that a tenant's own rules caused: each cycle counts the rules that it left out because they make no sense, and the devices that it did not evaluate because their tenant's rules could not be read.",
     &["tenant_id"],
 );
 /// Claims that came to nothing.
 pub const LEASES_LOST: Definition = Definition::counter(
     "pulse_evaluator_leases_lost_total",
     "{device}",
-    "Devices whose lease had passed when their judgement was to be committed: another evaluator has them. More than a few mean that cycles take too long.",
+    "Devices whose lease had expired at the commit of their evaluation, so that another evaluator has them. More than a few mean that cycles take too long.",
     &[],
 );
 

@@ -8,7 +8,7 @@ use crate::health_monitor::CheckError;
 pub const SERVICE_UP: Definition = Definition::gauge(
     "pulse_ops_service_up",
     "1",
-    "Whether the last check of a service's /health was answered well: 1 or 0; 0 before the first check.",
+    "Whether the last check of a service's /health succeeded: 1 or 0; 0 before the first check.",
     &["target"],
 )
 .shared();
@@ -26,7 +26,7 @@ pub const SYSTEM_ALERTS: Definition =
 pub const ESCALATED: Definition = Definition::counter(
     "pulse_ops_alerts_escalated_total",
     "{alert}",
-    "Alerts raised to a further level because nobody had acknowledged them in time.",
+    "Alerts raised to the next level because nobody acknowledged them in time.",
     &[],
 );
 /// Jobs brought back.
@@ -40,7 +40,7 @@ pub const LEASES_EXPIRED: Definition = Definition::counter(
 pub const PURGED: Definition = Definition::counter(
     "pulse_ops_rows_purged_total",
     "{row}",
-    "Rows removed because they were older than is kept: finished (jobs, attempts, events, closed alerts), readings.",
+    "Rows removed because their retention time was over: finished (jobs, attempts, events, closed alerts), readings.",
     &["kind"],
 );
 

@@ -3,6 +3,9 @@
 //! They follow the conventions for messaging (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>) and for databases
 //! (<https://opentelemetry.io/docs/specs/semconv/database/database-spans/>). A message's own span continues the message's trace, so that one
 //! trace leads from a device to a receiver; the batch that it was taken with is a trace of its own, and each links to the other.
+//!
+//! A batch's span is made when something was claimed, with the claim's start as its own, so that idle polls make none. `receive` is of kind CLIENT, as
+//! the conventions have it; only `process` is CONSUMER.
 
 use std::future::Future;
 use std::time::SystemTime;

@@ -1,4 +1,6 @@
 //! Alerts as people and health checks handle them.
+//!
+//! Triggers on the alert's row append the events, so that no statement can change an alert without its event.
 
 use async_trait::async_trait;
 use pulse_domain::Timestamp;

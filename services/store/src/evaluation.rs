@@ -1,4 +1,6 @@
 //! Devices to evaluate.
+//!
+//! A device whose check is due although it was heard from meanwhile is put off, not evaluated.
 
 use std::collections::HashSet;
 

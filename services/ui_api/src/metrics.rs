@@ -11,7 +11,7 @@ pub(crate) use ingest::{IngestMetrics, TenantMeter};
 const INGEST_MESSAGES: Definition = Definition::counter(
     "pulse_ingest_messages_total",
     "{message}",
-    "Messages of devices by what became of them. tenant_id is _unknown where the sender's tenant is not certain.",
+    "Messages of devices by result: accepted, or why not. tenant_id is _unknown where the sender's tenant is not certain.",
     &["tenant_id", "result"],
 );
 const INGEST_QUEUE_DEPTH: Definition =
@@ -31,21 +31,17 @@ const HTTP_REQUESTS: Definition = Definition::counter(
 const HTTP_DURATION: Definition = Definition::histogram(
     "pulse_http_request_duration_seconds",
     "s",
-    "From a request's head to its answer's head.",
+    "Time from a request's head to its answer's head.",
     &["method", "path_template", "status_code"],
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
 );
 const AUTH_FAILURES: Definition =
-    Definition::counter("pulse_auth_failures_total", "{failure}", "Requests and messages refused for who sent them.", &["reason"]);
+    Definition::counter("pulse_auth_failures_total", "{failure}", "Requests and messages refused because of their token.", &["reason"]);
 const FLEET_ACTIVE_ALERTS: Definition =
     Definition::gauge("pulse_fleet_active_alerts", "{alert}", "Open and acknowledged alerts.", &["tenant_id"]).shared();
-const FLEET_DEVICES: Definition = Definition::gauge(
-    "pulse_fleet_devices_by_status",
-    "{device}",
-    "Devices in service by what their messages say of them.",
-    &["tenant_id", "status"],
-)
-.shared();
+const FLEET_DEVICES: Definition =
+    Definition::gauge("pulse_fleet_devices_by_status", "{device}", "Devices in service by their status.", &["tenant_id", "status"])
+        .shared();
 
 /// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[

@@ -3,7 +3,8 @@
 use crate::metrics::definition::Definition;
 
 /// 1 for the running build.
-pub static BUILD_INFO: Definition = Definition::gauge("pulse_build_info", "1", "1, with the version that runs.", &["service", "version"]);
+pub static BUILD_INFO: Definition =
+    Definition::gauge("pulse_build_info", "1", "Always 1; the label version says which version runs.", &["service", "version"]);
 
 /// Callbacks that panicked while they were read.
 pub static CALLBACK_PANICS: Definition = Definition::counter(
@@ -65,7 +66,7 @@ pub static SCRAPE_SIZE: Definition = Definition::gauge(
 pub static LABEL_VALUES: Definition = Definition::gauge(
     "pulse_telemetry_label_values",
     "{value}",
-    "Values of an open label (tenant_id) that have series of their own. Past the budget for them the rest share the value _other.",
+    "Values of an open label (tenant_id) that have series of their own. Values beyond the budget share the value _other.",
     &["service", "label"],
 );
 
@@ -132,7 +133,7 @@ pub static RUNTIME_PARKS: Definition =
 pub static PROCESSING_DURATION: Definition = Definition::histogram(
     "pulse_processing_duration_seconds",
     "s",
-    "Time an operation took, failed and cancelled ones too; waiting for work is not in it.",
+    "Time an operation took, also if it failed or was cancelled; waiting for work is not included.",
     &["service", "operation"],
     &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
 );
@@ -157,7 +158,7 @@ pub static PROCESSING_LAST_SUCCESS: Definition = Definition::gauge(
 pub static QUEUE_DEPTH: Definition = Definition::gauge(
     "pulse_queue_depth",
     "{item}",
-    "Items that wait in the queue, all of them; absent while its probe fails.",
+    "All items that wait in the queue; absent while its probe fails.",
     &["service", "queue_name"],
 )
 .shared();
@@ -203,16 +204,16 @@ pub static POOL_WAITING: Definition = Definition::gauge(
 pub static POOL_ACQUIRE_DURATION: Definition = Definition::histogram(
     "pulse_db_pool_acquire_duration_seconds",
     "s",
-    "Time a request waited for a connection of the database pool, failed waits too; on SQLite a writer's wait for its turn is in it.",
+    "Time a request waited for a connection of the database pool, also if the wait failed; on SQLite a writer's wait for its turn is included.",
     &["service"],
     &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
 );
 
-/// Who waited in vain.
+/// Waits for a connection that timed out.
 pub static POOL_ACQUIRE_TIMEOUTS: Definition = Definition::counter(
     "pulse_db_pool_acquire_timeouts_total",
     "{timeout}",
-    "Requests that were given no connection of the database pool in time.",
+    "Waits for a connection of the database pool that timed out.",
     &["service"],
 );
 

@@ -38,12 +38,12 @@ pub static CONNECTION_PENDING: Definition = Definition::convention(
     &[],
 );
 
-/// Who waited in vain.
+/// Waits for a connection that timed out.
 pub static CONNECTION_TIMEOUTS: Definition = Definition::convention(
     Kind::Counter,
     "db.client.connection.timeouts",
     "{timeout}",
-    "Requests that were given no connection of the database pool in time.",
+    "Waits for a connection of the database pool that timed out.",
     &[POOL_NAME],
     &[],
 );
@@ -53,7 +53,7 @@ pub static CONNECTION_WAIT_TIME: Definition = Definition::convention(
     Kind::Histogram,
     "db.client.connection.wait_time",
     "s",
-    "Time a request waited for a connection of the database pool, failed waits too.",
+    "Time a request waited for a connection of the database pool, also if the wait failed.",
     &[POOL_NAME],
     &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
 );

@@ -34,7 +34,7 @@ fn a_whole_scrape_is_as_it_should_be() {
     telemetry.histogram(&WAIT).record(1.0, &[]);
     let text = telemetry.render().unwrap();
     let wanted = [
-        "# HELP pulse_build_info 1, with the version that runs.",
+        "# HELP pulse_build_info Always 1; the label version says which version runs.",
         "# TYPE pulse_build_info gauge",
         r#"pulse_build_info{service="worker",version="1.2.3"} 1"#,
         r"# HELP pulse_delivery_jobs_failed_total Jobs that were given up, with a \\ and\na line.",

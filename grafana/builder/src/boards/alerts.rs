@@ -1,40 +1,67 @@
 //! The alert pipeline: from readings to alerts (evaluator) and from alerts to deliveries (dispatcher).
 
-use super::{delivery, since_success};
-use crate::board::{Board, Folder, Of};
+use super::queue_age::{self, Queues};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
-use crate::promql::{Selector, max, max_by, metric, quantile, rate, share, sum, sum_by, top};
+use crate::promql::{Expr, Selector, max, max_by, metric, rate, share, since, sum, sum_by, top};
+use crate::subject::Subject;
 use crate::unit::Unit;
 
-pub const UID: &str = "pulse-alerts";
+/// Seconds; a second is usual.
+const WAIT_WARN: f64 = 10.0;
+const WAIT_BAD: f64 = 60.0;
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::ALERTS,
         "Alert pipeline",
         Folder::Pulse,
-        Of::Services("evaluator|dispatcher|ui_api|ops_worker"),
-        "Are readings judged and alerts passed on in time?",
+        Subject::Services("evaluator|dispatcher|ui_api|ops_worker"),
+        "Are readings evaluated and alerts dispatched in time?",
     )
     .tagged(&["evaluator", "dispatcher"])
-    .row("Is it working?", [evaluated(), dispatched(), wait("evaluator"), wait("dispatcher"), failing(), open()])
+    .row(
+        "Is it working?",
+        [
+            evaluated(),
+            dispatched(),
+            queue_age::now(Queues::Evaluator, WAIT_WARN, WAIT_BAD),
+            queue_age::now(Queues::Dispatcher, WAIT_WARN, WAIT_BAD),
+            failing(),
+            open(),
+        ],
+    )
     .row(
         "Does evaluation keep up?",
-        [depth("evaluator", "Devices to be judged"), age("evaluator"), cycles("evaluator"), duration("evaluator"), rules(), lost_devices()],
+        [
+            depth("evaluator", "Devices to evaluate"),
+            queue_age::over_time(Queues::Evaluator, WAIT_WARN, WAIT_BAD),
+            cycles("evaluator"),
+            duration("evaluator"),
+            rules(),
+            lost_devices(),
+        ],
     )
-    .row("What does evaluation find?", [found(), by_tenant(), errors()])
+    .row("What does evaluation find?", [opened_and_closed(), by_tenant(), errors()])
     .row(
         "Does dispatch keep up?",
         [
-            depth("dispatcher", "Alert events to be passed on"),
-            age("dispatcher"),
+            depth("dispatcher", "Alert events to dispatch"),
+            queue_age::over_time(Queues::Dispatcher, WAIT_WARN, WAIT_BAD),
             cycles("dispatcher"),
             duration("dispatcher"),
             events(),
             lost_events(),
         ],
     )
-    .row("Does anybody have to be reminded?", [escalated(), system()])
+    .row("Are people reminded, and is Pulse itself well?", [escalated(), system()])
+}
+
+/// Seconds since an operation's last success, where it has ever had one.
+fn since_success(service: &'static str, operation: &'static str) -> Expr {
+    let success = metric("pulse_processing_last_success_timestamp_seconds").is("service", service).is("operation", operation);
+    since(max(Expr::from(success).above(0.0)))
 }
 
 fn evaluated() -> Panel {
@@ -49,19 +76,12 @@ fn dispatched() -> Panel {
         .bad_above(30.0, 120.0)
 }
 
-fn wait(service: &'static str) -> Panel {
-    let title = if service == "evaluator" { "Longest wait to be judged" } else { "Longest wait to be passed on" };
-    Panel::stat(title, Unit::Seconds, "The age of the oldest item in the queue; a second is usual.")
-        .ask(max(metric("pulse_queue_oldest_age_seconds").is("service", service)), "oldest")
-        .bad_above(10.0, 60.0)
-}
-
 fn failing() -> Panel {
     let cycles = || metric("pulse_processing_total").like("service", "evaluator|dispatcher");
     Panel::stat(
         "Cycles that fail",
         Unit::Ratio,
-        "Of both services' cycles, those that ended in an error. What they left is taken up again.",
+        "The share of both services' cycles that ended in an error. Their work is taken up again by a later cycle.",
     )
     .ask(share(sum(rate(cycles().is("outcome", "error"))), sum(rate(cycles()))), "failing")
     .bad_above(0.01, 0.05)
@@ -73,32 +93,28 @@ fn open() -> Panel {
 }
 
 fn depth(service: &'static str, title: &'static str) -> Panel {
-    Panel::lines(title, Unit::Count, "Counted in the store, all of them. A line that ends means that the queue cannot be counted.")
+    Panel::lines(title, Unit::Count, "How many items wait in the queue, counted in the store. A line that ends means that the queue cannot be counted, not that it is empty.")
         .ask(max_by(&["queue_name"], metric("pulse_queue_depth").is("service", service)), "{{queue_name}}")
 }
 
-fn age(service: &'static str) -> Panel {
-    Panel::lines("Age of the oldest", Unit::Seconds, "How long the oldest of them has waited; a second is usual.")
-        .ask(max_by(&["queue_name"], metric("pulse_queue_oldest_age_seconds").is("service", service)), "{{queue_name}}")
-        .bad_above(10.0, 60.0)
-}
-
 fn cycles(service: &'static str) -> Panel {
-    Panel::lines("Cycles, by outcome", Unit::PerSecond, "A cycle takes what is due and works it off. An idle look is a cycle, too.")
-        .ask(sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", service))), "{{outcome}}")
+    Panel::lines(
+        "Cycles, by outcome",
+        Unit::PerSecond,
+        "A cycle claims what is due and processes it. A poll that finds nothing is a cycle too.",
+    )
+    .ask(sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", service))), "{{outcome}}")
 }
 
 fn duration(service: &'static str) -> Panel {
-    let cycle = || metric("pulse_processing_duration_seconds").is("service", service);
-    Panel::lines("Time a cycle takes", Unit::Seconds, "Claim, work and commit; waiting for work is not in it. A click leads to traces.")
-        .ask(quantile(0.5, cycle()), "50 %")
-        .ask(quantile(0.95, cycle()), "95 %")
-        .ask(quantile(0.99, cycle()), "99 %")
+    let cycle = metric("pulse_processing_duration_seconds").is("service", service);
+    Panel::lines("Time a cycle takes", Unit::Seconds, "Claim, work and commit; waiting for work is not included. A click leads to traces.")
+        .ask_quantiles(cycle)
         .traces_of(service)
 }
 
 fn rules() -> Panel {
-    Panel::lines("Rules held against readings", Unit::PerSecond, "The ten tenants whose rules are most work.")
+    Panel::lines("Rules checked against readings", Unit::PerSecond, "The ten tenants with the most rule evaluations.")
         .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_rules_evaluated_total"))), "{{tenant_id}}")
 }
 
@@ -106,7 +122,7 @@ fn lost(counter: Selector, title: &'static str) -> Panel {
     Panel::lines(
         title,
         Unit::PerSecond,
-        "Claims that had passed when the work was to be committed: another replica has it. More than a few: cycles take too long.",
+        "Items whose lease had expired at the commit, so that another replica has claimed them. More than a few mean that cycles take too long.",
     )
     .ask(sum_by(&["instance"], rate(counter)), "{{instance}}")
 }
@@ -119,48 +135,48 @@ fn lost_events() -> Panel {
     lost(metric("pulse_dispatcher_leases_lost_total"), "Events lost to another dispatcher")
 }
 
-fn found() -> Panel {
+pub(super) fn opened_and_closed() -> Panel {
     Panel::lines(
         "Alerts opened and closed",
         Unit::PerSecond,
-        "By evaluation. Opened far above closed: something large is wrong in the fleet.",
+        "Alerts that evaluation opened and closed. Many more opened than closed mean that something large is wrong in the fleet.",
     )
     .ask(sum(rate("pulse_evaluator_alerts_created_total")), "opened")
     .ask(sum(rate("pulse_evaluator_alerts_closed_total")), "closed")
 }
 
 fn by_tenant() -> Panel {
-    Panel::lines("Alerts opened, by tenant", Unit::PerSecond, "The ten tenants with most.")
+    Panel::lines("Alerts opened, by tenant", Unit::PerSecond, "The ten tenants with the most alerts opened.")
         .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_alerts_created_total"))), "{{tenant_id}}")
 }
 
 fn errors() -> Panel {
     Panel::lines(
-        "Rules that cannot be judged",
+        "Rules that cannot be evaluated",
         Unit::PerSecond,
-        "Failures that a tenant's own rules caused; other tenants are not held up. The rule itself says what is wrong with it.",
+        "Evaluations that failed because of the tenant's own rules; other tenants are not affected. The API shows the reason in the rule's field error.",
     )
     .ask(top(10, sum_by(&["tenant_id"], rate("pulse_evaluator_evaluation_errors_total"))), "{{tenant_id}}")
 }
 
 fn events() -> Panel {
     Panel::lines(
-        "Events taken, jobs made",
+        "Events dispatched, jobs made",
         Unit::PerSecond,
-        "Alert events by whether a route wanted them, and the deliveries that came of them.",
+        "Alert events by whether a route matched, and the delivery jobs made from them.",
     )
     .ask(sum_by(&["result"], rate("pulse_dispatcher_events_total")), "{{result}}")
     .ask(sum(rate("pulse_dispatcher_jobs_created_total")), "jobs made")
-    .more_on(delivery::UID)
+    .more_on(uid::DELIVERY)
 }
 
 fn escalated() -> Panel {
-    Panel::lines("Alerts escalated", Unit::PerSecond, "Raised to a further level because nobody had acknowledged them in time.")
+    Panel::lines("Alerts escalated", Unit::PerSecond, "Alerts raised to the next level because nobody acknowledged them in time.")
         .ask(sum(rate("pulse_ops_alerts_escalated_total")), "escalated")
 }
 
 fn system() -> Panel {
     Panel::lines("SYSTEM_HEALTH alerts", Unit::PerSecond, "Alerts about Pulse's own services, opened and closed by the ops worker.")
         .ask(sum_by(&["change"], rate("pulse_ops_system_alerts_total")), "{{change}}")
-        .more_on(super::internals::UID)
+        .more_on(uid::INTERNALS)
 }

@@ -1,11 +1,11 @@
-//! The collector: does it take, keep and pass on what services push?
+//! The collector: does it accept, keep and pass on what services push?
 
-use crate::board::{Board, Folder, Of};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
 use crate::promql::{Expr, max, max_by, min, rate, rate_of_count, rate_of_sum, share, sum, sum_by};
+use crate::subject::Subject;
 use crate::unit::Unit;
-
-pub const UID: &str = "pulse-collector";
 
 /// The collector counts each signal's items under names of their own.
 struct Signal {
@@ -43,7 +43,7 @@ const SIGNALS: [Signal; 3] = [
     },
     Signal {
         items: "log records",
-        may_be_none: Some("a system that is well logs next to nothing"),
+        may_be_none: Some("a healthy system logs next to nothing"),
         accepted: "otelcol_receiver_accepted_log_records",
         refused: "otelcol_receiver_refused_log_records",
         failed: "otelcol_receiver_failed_log_records",
@@ -55,18 +55,18 @@ const SIGNALS: [Signal; 3] = [
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::COLLECTOR,
         "Collector",
         Folder::Internals,
-        Of::Collector,
-        "Does the OpenTelemetry Collector take, keep and pass on what services push?",
+        Subject::Collector,
+        "Does the OpenTelemetry Collector accept, keep and pass on what services push?",
     )
     .tagged(&["telemetry"])
     .row("Is it working?", [uptime(), refused_now(), fill_now(), memory_now()])
-    .row("Does it take what is pushed?", [accepted(), refused(), failed()])
+    .row("Does it accept what is pushed?", [accepted(), refused(), failed()])
     .row("Does it pass it on?", [sent(), send_failed(), enqueue_failed()])
     .row("Where does it wait?", [fill(), in_flight(), batches(), swallowed()])
-    .row("Has it what it needs?", [cpu(), memory()])
+    .row("Has it enough resources?", [cpu(), memory()])
 }
 
 /// One query a signal.
@@ -88,20 +88,21 @@ fn sent_of(signal: &Signal) -> Expr {
     sum_by(&["exporter"], rate(signal.sent))
 }
 
-/// The collector shows a failure's counter only from the first failure on: until then it is 0 where something was sent.
+/// The collector shows a failure's counter only from the first failure on; until then the panel shows 0 where something was sent.
 fn failures(panel: Panel, counter: impl Fn(&Signal) -> &'static str) -> Panel {
     each(panel, "{{exporter}}: ", |signal| sum_by(&["exporter"], rate(counter(signal))).or(sent_of(signal) * 0.0))
 }
 
 fn uptime() -> Panel {
-    Panel::stat("Since the start", Unit::Seconds, "Of the collector that was started last.").ask(min("otelcol_process_uptime"), "since")
+    Panel::stat("Since the start", Unit::Seconds, "The uptime of the collector that started last.")
+        .ask(min("otelcol_process_uptime"), "since")
 }
 
 fn refused_now() -> Panel {
     let panel = Panel::stat(
         "Refused",
         Unit::Ratio,
-        "Of what is pushed, what the collector refuses: its memory or a queue is full. Services come again.",
+        "The share of pushed items that the collector refuses because its memory or a queue is full. Services retry.",
     )
     .bad_above(0.001, 0.01);
     each(panel, "", |signal| {
@@ -111,87 +112,89 @@ fn refused_now() -> Panel {
 }
 
 fn fill_now() -> Panel {
-    Panel::stat("Fullest queue", Unit::Ratio, "Of the room of an exporter's queue on disk. When it is full, what comes is refused or lost.")
-        .ask(max(Expr::from("otelcol_exporter_queue_size") / "otelcol_exporter_queue_capacity"), "full")
-        .bad_above(0.5, 0.8)
+    Panel::stat(
+        "Fullest queue",
+        Unit::Ratio,
+        "How full the fullest exporter's queue on disk is. When it is full, new items are refused or lost.",
+    )
+    .ask(max(Expr::from("otelcol_exporter_queue_size") / "otelcol_exporter_queue_capacity"), "full")
+    .bad_above(0.5, 0.8)
 }
 
 fn memory_now() -> Panel {
-    Panel::stat("Resident memory", Unit::Bytes, "Of the collector that has most. Past its limit it refuses what comes.")
+    Panel::stat("Resident memory", Unit::Bytes, "The memory of the collector that uses the most. Above its limit it refuses new items.")
         .ask(max("otelcol_process_memory_rss"), "memory")
 }
 
 fn accepted() -> Panel {
-    received(Panel::lines("Taken", Unit::PerSecond, "Metric points, spans and log records that receivers took, per second."), |signal| {
-        signal.accepted
-    })
+    received(
+        Panel::lines("Accepted", Unit::PerSecond, "Metric points, spans and log records that receivers accepted, per second."),
+        |signal| signal.accepted,
+    )
 }
 
 fn refused() -> Panel {
-    received(Panel::lines("Refused", Unit::PerSecond, "Not taken, as there is no room. The sender is told to come again."), |signal| {
+    received(Panel::lines("Refused", Unit::PerSecond, "Items refused because there is no room. The sender is told to retry."), |signal| {
         signal.refused
     })
 }
 
 fn failed() -> Panel {
-    received(Panel::lines("Failed inside", Unit::PerSecond, "Not taken because of an error of the collector's own."), |signal| {
-        signal.failed
-    })
+    received(
+        Panel::lines("Failed inside", Unit::PerSecond, "Items not accepted because of an internal error of the collector."),
+        |signal| signal.failed,
+    )
 }
 
 fn sent() -> Panel {
-    let description = "What each exporter passed on. Far below what is taken: it waits on disk.";
+    let description = "Items that each exporter sent. When far fewer are sent than accepted, the rest waits on disk.";
     each(Panel::lines("Passed on", Unit::PerSecond, description), "{{exporter}}: ", sent_of)
 }
 
 fn send_failed() -> Panel {
-    let description = "Lost: no further attempt is made. With endless retry only what the other side turns down for good.";
+    let description = "Items lost because the backend rejected them permanently; everything else is retried without end.";
     failures(Panel::lines("Given up", Unit::PerSecond, description), |signal| signal.send_failed)
 }
 
 fn enqueue_failed() -> Panel {
-    failures(Panel::lines("Found no room in the queue", Unit::PerSecond, "Lost before an exporter's queue, which is full."), |signal| {
+    failures(Panel::lines("Found no room in the queue", Unit::PerSecond, "Items lost because an exporter's queue was full."), |signal| {
         signal.enqueue_failed
     })
 }
 
 fn fill() -> Panel {
     let per = &["exporter", "data_type"];
-    Panel::lines("Queues on disk", Unit::Ratio, "How full each exporter's queue is. It fills while the other side does not answer.")
+    Panel::lines("Queues on disk", Unit::Ratio, "How full each exporter's queue is. It fills while the backend does not answer.")
         .ask(max_by(per, Expr::from("otelcol_exporter_queue_size") / "otelcol_exporter_queue_capacity"), "{{exporter}}: {{data_type}}")
         .bad_above(0.5, 0.8)
 }
 
 fn in_flight() -> Panel {
-    Panel::lines(
-        "Requests under way",
-        Unit::Count,
-        "Requests of each exporter that wait for the other side's answer or for another attempt.",
-    )
-    .ask(sum_by(&["exporter", "data_type"], "otelcol_exporter_in_flight_requests"), "{{exporter}}: {{data_type}}")
+    Panel::lines("Requests under way", Unit::Count, "Requests of each exporter that wait for the backend's answer or for a retry.")
+        .ask(sum_by(&["exporter", "data_type"], "otelcol_exporter_in_flight_requests"), "{{exporter}}: {{data_type}}")
 }
 
 fn batches() -> Panel {
     let size = "otelcol_processor_batch_batch_send_size";
-    Panel::lines("Size of a batch", Unit::Of("items"), "On average. Small batches are many requests.")
+    Panel::lines("Size of a batch", Unit::Of("items"), "The average size of a batch. Small batches mean many requests.")
         .ask(sum_by(&["processor"], rate_of_sum(size)) / sum_by(&["processor"], rate_of_count(size)), "{{processor}}")
 }
 
 fn swallowed() -> Panel {
     let per = &["processor", "otel_signal"];
-    Panel::lines("Swallowed by processors", Unit::PerSecond, "What went into a processor and did not come out of it.").ask(
+    Panel::lines("Swallowed by processors", Unit::PerSecond, "Items that went into a processor and did not come out of it.").ask(
         sum_by(per, rate("otelcol_processor_incoming_items")) - sum_by(per, rate("otelcol_processor_outgoing_items")),
         "{{processor}}: {{otel_signal}}",
     )
 }
 
 fn cpu() -> Panel {
-    Panel::lines("Processor", Unit::Of("cores"), "Of each collector.")
+    Panel::lines("Processor", Unit::Of("cores"), "The processor time that each collector uses.")
         .ask(sum_by(&["instance"], rate("otelcol_process_cpu_seconds")), "{{instance}}")
 }
 
 fn memory() -> Panel {
-    Panel::lines("Memory", Unit::Bytes, "Resident, and of it what the program holds on its heap.")
+    Panel::lines("Memory", Unit::Bytes, "Resident memory, and the part of it that is on the program's heap.")
         .ask(max_by(&["instance"], "otelcol_process_memory_rss"), "{{instance}} resident")
         .ask(max_by(&["instance"], "otelcol_process_runtime_heap_alloc_bytes"), "{{instance}} heap")
 }

@@ -1,20 +1,19 @@
-//! Database pools: does anybody wait for a connection, and do the queues get counted?
+//! Database pools: does anything wait for a connection, can queues be counted, and are old rows removed?
 
-use super::internals;
-use crate::board::{Board, Folder, Of};
+use super::uid;
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
 use crate::promql::{Expr, buckets, max, max_by, metric, quantile, quantile_by, rate, rate_of_count, sum, sum_by};
+use crate::subject::Subject;
 use crate::unit::Unit;
 
-pub const UID: &str = "pulse-database";
-
 pub fn board() -> Board {
-    Board::new(UID, "Database pools", Folder::Internals, Of::Services(".+"), "Does anybody wait for a database connection?")
+    Board::new(uid::DATABASE, "Database pools", Folder::Internals, Subject::Services(".+"), "Do requests wait for a database connection?")
         .tagged(&["database"])
         .row("Is any pool exhausted?", [waiting_now(), share_now(), wait_now(), timeouts_now()])
         .row("How full are the pools?", [share_in_use(), open(), waiting()])
         .row("How long does a request wait for a connection?", [wait(), wait_heat(), requests(), timeouts()])
-        .row("Is the store asked well, and tidied?", [probes(), tidied(), tidying()])
+        .row("Can queues be counted, and are old rows removed?", [probes(), tidied(), tidying()])
 }
 
 fn in_use(labels: &[&str]) -> Expr {
@@ -25,7 +24,7 @@ fn waiting_now() -> Panel {
     Panel::stat(
         "Requests that wait now",
         Unit::Count,
-        "For a connection of any pool. That none is idle is no trouble in itself; that somebody waits is.",
+        "Requests that wait for a connection of any pool. A pool without idle connections is no problem in itself; requests that wait are.",
     )
     .ask(sum("pulse_db_pool_waiting"), "waiting")
     .bad_above(1.0, 10.0)
@@ -35,7 +34,7 @@ fn share_now() -> Panel {
     Panel::stat(
         "Fullest pool",
         Unit::Ratio,
-        "Of the connections that a service's pools may open, those that are in use, for the service where it is most.",
+        "The share of its connections that a service has in use, for the service with the highest share.",
     )
     .ask(max(in_use(&["service"]) / sum_by(&["service"], "pulse_db_pool_max")), "in use")
     .bad_above(0.8, 1.0)
@@ -49,29 +48,29 @@ fn wait_now() -> Panel {
 
 fn timeouts_now() -> Panel {
     Panel::stat(
-        "Given no connection",
+        "Waits for a connection that timed out",
         Unit::Of("an hour"),
-        "Requests that waited in vain, at the present pace. What they were for has failed.",
+        "Waits for a connection that timed out, at the present rate. The operations that needed the connections have failed.",
     )
-    .ask(sum(rate("pulse_db_pool_acquire_timeouts_total")) * 3_600.0, "in vain")
+    .ask(sum(rate("pulse_db_pool_acquire_timeouts_total")) * 3_600.0, "timed out")
     .bad_above(1.0, 1.0)
 }
 
 fn share_in_use() -> Panel {
-    Panel::lines("Connections in use", Unit::Ratio, "Of those that a service's pools may open.")
+    Panel::lines("Connections in use", Unit::Ratio, "The share of the connections that a service's pools may open.")
         .ask(in_use(&["service"]) / sum_by(&["service"], "pulse_db_pool_max"), "{{service}}")
         .up_to(1.0)
 }
 
 fn open() -> Panel {
-    Panel::lines("Connections", Unit::Count, "Of all the chosen services' pools, over all replicas.")
+    Panel::lines("Connections", Unit::Count, "The connections of all the chosen services' pools, over all replicas.")
         .ask(in_use(&[]), "in use")
         .ask(sum("pulse_db_pool_size"), "open")
         .ask_limit(sum("pulse_db_pool_max"), "at most")
 }
 
 fn waiting() -> Panel {
-    Panel::lines("Requests that wait", Unit::Count, "For a connection, at the moment of each scrape.")
+    Panel::lines("Requests that wait", Unit::Count, "Requests that wait for a connection at the moment of each scrape.")
         .ask(sum_by(&["service"], "pulse_db_pool_waiting"), "{{service}}")
 }
 
@@ -79,7 +78,7 @@ fn wait() -> Panel {
     Panel::lines(
         "Wait for a connection, 99 %",
         Unit::Seconds,
-        "99 of 100 requests of a service waited no longer; those that waited in vain are in it.",
+        "99 of 100 requests of a service waited no longer; waits that timed out are included.",
     )
     .ask(quantile_by(&["service"], 0.99, "pulse_db_pool_acquire_duration_seconds"), "{{service}}")
     .bad_above(0.1, 0.5)
@@ -92,20 +91,24 @@ fn wait_heat() -> Panel {
 }
 
 fn requests() -> Panel {
-    Panel::lines("Requests for a connection", Unit::PerSecond, "How busy the database is kept.")
+    Panel::lines("Requests for a connection", Unit::PerSecond, "How often each service asks its pool for a connection.")
         .ask(sum_by(&["service"], rate_of_count("pulse_db_pool_acquire_duration_seconds")), "{{service}}")
 }
 
 fn timeouts() -> Panel {
-    Panel::lines("Given no connection", Unit::PerSecond, "Requests that were given no connection in time. What they were for has failed.")
-        .ask(sum_by(&["service"], rate("pulse_db_pool_acquire_timeouts_total")), "{{service}}")
+    Panel::lines(
+        "Waits for a connection that timed out",
+        Unit::PerSecond,
+        "Requests that were given no connection in time. The operations that needed the connections have failed.",
+    )
+    .ask(sum_by(&["service"], rate("pulse_db_pool_acquire_timeouts_total")), "{{service}}")
 }
 
 fn probes() -> Panel {
     Panel::lines(
         "Queues that cannot be counted",
         Unit::PerSecond,
-        "Counts that failed or took too long. Meanwhile the queue's depth and age are absent everywhere.",
+        "Counts of a queue that failed or took too long. Meanwhile the queue's depth and age are absent on every board.",
     )
     .ask(sum_by(&["service", "queue_name"], rate("pulse_queue_probe_failures_total")), "{{service}}: {{queue_name}}")
 }
@@ -114,7 +117,7 @@ fn tidied() -> Panel {
     Panel::lines(
         "Rows removed",
         Unit::PerSecond,
-        "Because they were older than is kept: finished jobs, attempts, events and alerts; readings.",
+        "Readings, and finished jobs, attempts, events and alerts, removed because they were older than the time that they are kept.",
     )
     .ask(sum_by(&["kind"], rate("pulse_ops_rows_purged_total")), "{{kind}}")
 }
@@ -123,10 +126,10 @@ fn tidying() -> Panel {
     let chores =
         metric("pulse_processing_last_success_timestamp_seconds").is("service", "ops_worker").like("operation", "retention|jobs_expiry");
     Panel::lines(
-        "Since the last tidying",
+        "Since the last clean-up",
         Unit::Seconds,
         "jobs_expiry runs every ten seconds, retention every ten minutes, unless set otherwise.",
     )
     .ask(crate::promql::since(max_by(&["operation"], Expr::from(chores).above(0.0))), "{{operation}}")
-    .more_on(internals::UID)
+    .more_on(uid::INTERNALS)
 }

@@ -1,38 +1,37 @@
-//! Ingest and devices: the HTTP doors, what comes in through them and who is turned away.
+//! Ingest and devices: HTTP requests, the readings that they bring, and which are refused.
 
-use super::overview;
-use crate::board::{Board, Folder, Of};
+use super::{fleet, uid};
+use crate::board::{Board, Folder};
 use crate::panel::Panel;
-use crate::promql::{max_by, metric, quantile, quantile_by, rate, share, sum, sum_by, top};
+use crate::promql::{metric, quantile, quantile_by, rate, share, sum, sum_by, top};
+use crate::subject::Subject;
 use crate::unit::Unit;
-
-pub const UID: &str = "pulse-ingest";
 
 const WRITE: &str = "pulse_processing_duration_seconds";
 
 pub fn board() -> Board {
     Board::new(
-        UID,
+        uid::INGEST,
         "Ingest and devices",
         Folder::Pulse,
-        Of::Services("ui_api"),
-        "Do devices get through, and if not, who is turned away and why?",
+        Subject::Services("ui_api"),
+        "Are the readings of devices accepted, and if not, whose are refused and why?",
     )
     .tagged(&["ui_api"])
-    .row("Are readings taken?", [accepted_now(), refused_now(), dropped_now(), errors_now(), latency_now(), waiting_now()])
-    .row("Who is turned away, and why?", [by_result(), by_tenant(), by_reason(), dropped()])
-    .row("How do the HTTP doors do?", [requests(), errors(), latency_by_path(), latency()])
+    .row("Are readings accepted?", [accepted_now(), refused_now(), dropped_now(), errors_now(), latency_now(), waiting_now()])
+    .row("Which messages are refused, and why?", [by_result(), by_tenant(), by_reason(), dropped()])
+    .row("How does HTTP do?", [requests(), errors(), latency_by_path(), latency()])
     .row("How long until a reading is durable?", [write_duration(), writes(), waiting()])
-    .row("How is the fleet?", [devices(), alerts()])
+    .row("How is the fleet?", [fleet::devices().more_on(uid::OVERVIEW), fleet::alerts_open().more_on(uid::ALERTS)])
 }
 
 fn accepted_now() -> Panel {
-    Panel::stat("Messages accepted", Unit::PerSecond, "Messages of devices that are durable.")
+    Panel::stat("Messages accepted", Unit::PerSecond, "Messages of devices that were made durable.")
         .ask(sum(rate(metric("pulse_ingest_messages_total").is("result", "accepted"))), "accepted")
 }
 
 fn refused_now() -> Panel {
-    Panel::stat("Messages refused", Unit::Ratio, "Of the messages of devices, those that were refused, whatever the reason.")
+    Panel::stat("Messages refused", Unit::Ratio, "The share of the devices' messages that were refused, whatever the reason.")
         .ask(
             share(sum(rate(metric("pulse_ingest_messages_total").is_not("result", "accepted"))), sum(rate("pulse_ingest_messages_total"))),
             "refused",
@@ -42,17 +41,13 @@ fn refused_now() -> Panel {
 }
 
 fn dropped_now() -> Panel {
-    Panel::stat(
-        "Readings turned away for want of room",
-        Unit::PerSecond,
-        "Readings answered with 503, as too many waited for the database.",
-    )
-    .ask(sum(rate("pulse_ingest_records_dropped_total")), "turned away")
-    .bad_above(0.001, 1.0)
+    Panel::stat("Readings refused, queue full", Unit::PerSecond, "Readings answered with 503 because too many waited for the database.")
+        .ask(sum(rate("pulse_ingest_records_dropped_total")), "refused")
+        .bad_above(0.001, 1.0)
 }
 
 fn errors_now() -> Panel {
-    Panel::stat("Requests that fail", Unit::Ratio, "Of all requests, those answered with a 5xx: ours to mend.")
+    Panel::stat("Requests that fail", Unit::Ratio, "The share of all requests that were answered with a 5xx, an error of Pulse's own.")
         .ask(
             share(sum(rate(metric("pulse_http_requests_total").like("status_code", "5.."))), sum(rate("pulse_http_requests_total"))),
             "5xx",
@@ -70,12 +65,12 @@ fn latency_now() -> Panel {
 }
 
 fn waiting_now() -> Panel {
-    Panel::stat("Readings that wait", Unit::Count, "Readings in memory that wait to be durable, the ones being written included.")
+    Panel::stat("Readings that wait", Unit::Count, "Readings in ui_api's memory that wait to be written, the ones being written included.")
         .ask(sum("pulse_ingest_queue_depth"), "waiting")
 }
 
 fn by_result() -> Panel {
-    Panel::lines("Messages refused, by reason", Unit::PerSecond, "What is wrong with the messages that are not accepted.")
+    Panel::lines("Messages refused, by reason", Unit::PerSecond, "Messages that were not accepted, by what is wrong with them.")
         .ask(sum_by(&["result"], rate(metric("pulse_ingest_messages_total").is_not("result", "accepted"))), "{{result}}")
 }
 
@@ -83,36 +78,36 @@ fn by_tenant() -> Panel {
     Panel::lines(
         "Messages accepted, by tenant",
         Unit::PerSecond,
-        "The ten tenants that send most. _other are those past the budget of tenants that have series of their own.",
+        "The ten tenants that send the most. _other is the sum of the tenants beyond the budget of series.",
     )
     .ask(top(10, sum_by(&["tenant_id"], rate(metric("pulse_ingest_messages_total").is("result", "accepted")))), "{{tenant_id}}")
 }
 
 fn by_reason() -> Panel {
     Panel::lines(
-        "Refused for who they are",
+        "Tokens refused, by reason",
         Unit::PerSecond,
-        "Devices and people whose token is missing, wrong or for something else. A sudden many is an attack or a token that was changed.",
+        "Requests of devices and people whose token is missing, wrong or made for another purpose. A sudden rise means an attack or a changed token.",
     )
     .ask(sum_by(&["reason"], rate("pulse_auth_failures_total")), "{{reason}}")
 }
 
 fn dropped() -> Panel {
     Panel::lines(
-        "Readings turned away for want of room",
+        "Readings refused, queue full",
         Unit::PerSecond,
-        "Answered with 503 and Retry-After, before anything was accepted: the database does not keep up.",
+        "Readings answered with 503 and Retry-After before they were accepted, because the database does not keep up.",
     )
     .ask(sum_by(&["instance"], rate("pulse_ingest_records_dropped_total")), "{{instance}}")
 }
 
 fn requests() -> Panel {
-    Panel::stack("Requests, by status", Unit::RequestsPerSecond, "All requests. 499: the client left before there was an answer.")
+    Panel::stack("Requests, by status", Unit::RequestsPerSecond, "All requests. 499 means that the client left before the answer.")
         .ask(sum_by(&["status_code"], rate("pulse_http_requests_total")), "{{status_code}}")
 }
 
 fn errors() -> Panel {
-    Panel::lines("Requests that fail, by path", Unit::Ratio, "Of the requests to a path, those answered with a 5xx.")
+    Panel::lines("Requests that fail, by path", Unit::Ratio, "The share of the requests to a path that were answered with a 5xx.")
         .ask(
             share(
                 sum_by(&["path_template"], rate(metric("pulse_http_requests_total").like("status_code", "5.."))),
@@ -131,45 +126,38 @@ fn latency_by_path() -> Panel {
 }
 
 fn latency() -> Panel {
-    let doors = || metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+");
+    let doors = metric("pulse_http_request_duration_seconds").like("path_template", "/ingest/.+");
     Panel::lines("Answer to a device", Unit::Seconds, "From a message's head to the answer that it is durable.")
-        .ask(quantile(0.5, doors()), "50 %")
-        .ask(quantile(0.95, doors()), "95 %")
-        .ask(quantile(0.99, doors()), "99 %")
+        .ask_quantiles(doors)
         .when_empty("No messages")
         .traces_of("ui_api")
 }
 
 fn write_duration() -> Panel {
-    let write = || metric(WRITE).is("service", "ui_api").is("operation", "ingest_write");
+    let write = metric(WRITE).is("service", "ui_api").is("operation", "ingest_write");
     Panel::lines("Time a write takes", Unit::Seconds, "One write commits the readings of many requests.")
-        .ask(quantile(0.5, write()), "50 %")
-        .ask(quantile(0.95, write()), "95 %")
-        .ask(quantile(0.99, write()), "99 %")
+        .ask_quantiles(write)
         .when_empty("No writes")
         .traces_of("ui_api")
 }
 
 fn writes() -> Panel {
-    Panel::lines("Writes, by outcome", Unit::PerSecond, "Commits of readings. What an error leaves unwritten is answered with a 5xx.").ask(
+    Panel::lines(
+        "Writes, by outcome",
+        Unit::PerSecond,
+        "Commits of readings. Readings that an error leaves unwritten are answered with a 5xx.",
+    )
+    .ask(
         sum_by(&["outcome"], rate(metric("pulse_processing_total").is("service", "ui_api").is("operation", "ingest_write"))),
         "{{outcome}}",
     )
 }
 
-fn waiting() -> Panel {
-    Panel::lines("Readings that wait to be written", Unit::Count, "In memory, before the database, the ones being written included.")
-        .ask(sum_by(&["instance"], "pulse_ingest_queue_depth"), "{{instance}}")
-}
-
-fn devices() -> Panel {
-    Panel::stack("Devices", Unit::Count, "Devices in service by what their messages say of them.")
-        .ask(sum_by(&["status"], max_by(&["tenant_id", "status"], "pulse_fleet_devices_by_status")), "{{status}}")
-        .more_on(overview::UID)
-}
-
-fn alerts() -> Panel {
-    Panel::stack("Alerts open", Unit::Count, "Open and acknowledged alerts of each tenant.")
-        .ask(max_by(&["tenant_id"], "pulse_fleet_active_alerts"), "{{tenant_id}}")
-        .more_on(super::alerts::UID)
+pub(super) fn waiting() -> Panel {
+    Panel::lines(
+        "Readings that wait to be written",
+        Unit::Count,
+        "Readings in ui_api's memory, the ones being written included. Their devices wait for the answer.",
+    )
+    .ask(sum_by(&["instance"], "pulse_ingest_queue_depth"), "{{instance}}")
 }

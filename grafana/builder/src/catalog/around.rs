@@ -1,10 +1,10 @@
-//! Metrics that are not Pulse's: Prometheus's own, what its rules record, and those of the OpenTelemetry Collector 0.159 about itself.
+//! Metrics that are not Pulse's: those of Prometheus, those that its rules record, and those of the OpenTelemetry Collector 0.159 about itself.
 //!
 //! The collector's names are as its configuration has them here: without units and without `_total`, as its documentation writes them.
 
 use pulse_telemetry::Kind;
 
-use super::Known;
+use super::known::Known;
 
 const TARGET: &[&str] = &["job", "instance"];
 
@@ -20,7 +20,7 @@ const fn histogram(name: &'static str, labels: &'static [&'static str]) -> Known
     Known { name, kind: Kind::Histogram, labels, target_labels: TARGET, pulse: false, shared: false }
 }
 
-/// What grafana/prometheus/rules record, for each job and way.
+/// A series that grafana/prometheus/rules record, for each job and transport.
 const fn recorded(name: &'static str) -> Known {
     Known { name, kind: Kind::Gauge, labels: &[], target_labels: &["transport", "job"], pulse: false, shared: false }
 }

@@ -36,7 +36,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// The last so much, in so many points at the most, a second apart at the least.
+    /// The time `over` up to `end`, in at most so many points, at least a second apart.
     pub fn until(end: SystemTime, over: Duration, points: u32) -> Self {
         let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64().floor();
         let step = (over.as_secs_f64() / f64::from(points)).ceil().max(1.0);
@@ -101,7 +101,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// By its base address. A wrong one is told by every query.
+    /// A Prometheus at a base address. If the address is wrong, every query says so.
     pub fn new(base: &str) -> Self {
         let client = pulse_simulator::client::base_url(base)
             .and_then(|base| Ok((base, pulse_simulator::client::build(|client| client.timeout(TIMEOUT))?)));
@@ -147,7 +147,7 @@ impl Prometheus {
     async fn post(&self, path: &str, form: &[(&str, String)]) -> Result<Found, Error> {
         let (base, client) = self.base()?;
         let url = reqwest::Url::parse_with_params(&format!("{base}{path}"), form).map_err(|error| Error::Client(error.to_string()))?;
-        // As a form, so that a long query is no long address.
+        // The query is sent as a form, because it may be too long for an address.
         let body = url.query().unwrap_or_default().to_owned();
         let request = client.post(format!("{base}{path}")).header("content-type", "application/x-www-form-urlencoded").body(body);
         data(request.send().await?.json().await?)

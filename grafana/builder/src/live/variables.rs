@@ -2,8 +2,9 @@
 
 use crate::board::Board;
 
+use super::finding::{Finding, Problem};
 use super::prometheus::{Prometheus, Times};
-use super::{Finding, Problem, Settings};
+use super::settings::Settings;
 
 /// A query with values for its variables.
 pub(super) fn filled(query: &str, settings: &Settings) -> String {
@@ -20,7 +21,7 @@ pub(super) fn filled(query: &str, settings: &Settings) -> String {
 pub(super) async fn findings(board: &Board, prometheus: &Prometheus, settings: &Settings, times: &Times) -> Vec<Finding> {
     let mut findings = Vec::new();
     for variable in board.variables() {
-        let Some(asks) = variable.asks(board.of) else { continue };
+        let Some(asks) = variable.asks(board.subject) else { continue };
         let query = filled(&asks.series, settings);
         let problem = match prometheus.label_values(asks.label, &query, times).await {
             Ok(values) if values.is_empty() => Problem::Empty,

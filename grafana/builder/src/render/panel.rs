@@ -5,12 +5,10 @@ use serde_json::json;
 use crate::layout::Place;
 use crate::panel::{Kind, Limits, Panel, Query};
 
-use super::options;
-use super::prometheus;
-use super::schema::{
-    Color, DataLink, FieldConfig, FieldDefaults, Link, Matcher, Override, Panel as Written, Property, Step, Target, Thresholds,
+use super::model::{
+    Color, DataLink, DataSource, FieldConfig, FieldDefaults, Link, Matcher, Override, Panel as Written, Property, Step, Target, Thresholds,
 };
-use super::traces;
+use super::{options, traces};
 
 pub(super) fn panel(panel: &Panel, id: u16, place: Place) -> Written {
     Written {
@@ -18,7 +16,7 @@ pub(super) fn panel(panel: &Panel, id: u16, place: Place) -> Written {
         r#type: options::kind(panel),
         title: panel.title,
         description: panel.description,
-        datasource: prometheus(),
+        datasource: DataSource::prometheus(),
         grid_pos: place,
         links: panel.more.map(more_link).into_iter().collect(),
         targets: panel.queries.iter().zip('A'..).map(|(query, id)| target(panel, query, id)).collect(),
@@ -52,7 +50,7 @@ fn target(panel: &Panel, query: &Query, id: char) -> Target {
     };
     Target {
         ref_id: id.into(),
-        datasource: prometheus(),
+        datasource: DataSource::prometheus(),
         editor_mode: "code",
         expr: query.expr.as_str().to_owned(),
         legend_format: query.legend.clone(),

@@ -1,79 +1,15 @@
 //! Lines and stacked areas over time, as SVG.
 
-use super::escaped;
-use super::page::moment;
+use super::plane::Plane;
 use super::scale;
 use super::series::Named;
 use crate::live::prometheus::Times;
 use crate::panel::{Kind, Limits, Panel};
 
-const HEIGHT: f64 = 180.0;
-/// A character of a mark's name.
-const CHARACTER: f64 = 6.4;
-/// Room for half of the last time.
-const RIGHT: f64 = 20.0;
-const TOP: f64 = 8.0;
-const BOTTOM: f64 = 20.0;
-
-/// The plane of a chart: where a time and a value stand.
-pub(super) struct Plane {
-    pub(super) width: f64,
-    times: Times,
-    low: f64,
-    high: f64,
-    left: f64,
-}
-
-impl Plane {
-    /// A plane with room at the left for the longest of these names.
-    pub(super) fn new(width: f64, times: Times, (low, high): (f64, f64), names: &[String]) -> Self {
-        let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
-        Self { width, times, low, high, left: 12.0 + CHARACTER * longest as f64 }
-    }
-
-    pub(super) fn x(&self, time: f64) -> f64 {
-        let share = (time - self.times.start) / (self.times.end - self.times.start);
-        self.left + share * (self.width - self.left - RIGHT)
-    }
-
-    pub(super) fn y(&self, value: f64) -> f64 {
-        let share = (value - self.low) / (self.high - self.low);
-        HEIGHT - BOTTOM - share.clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
-    }
-
-    /// A line across at a value, with its name at the left.
-    pub(super) fn mark(&self, value: f64, name: &str) -> String {
-        let y = self.y(value);
-        format!(
-            "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#e6e9ec\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            self.left,
-            self.width - RIGHT,
-            self.left - 6.0,
-            y + 4.0,
-            escaped(name)
-        )
-    }
-
-    /// The times along the bottom.
-    pub(super) fn clock(&self) -> String {
-        let form = if self.times.end - self.times.start < 300.0 { "%H:%M:%S" } else { "%H:%M" };
-        let name = |time: f64| moment(time).map(|time| time.format(form).to_string()).unwrap_or_default();
-        scale::moments(self.times.start, self.times.end)
-            .into_iter()
-            .map(|time| format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", self.x(time), HEIGHT - 5.0, name(time)))
-            .collect()
-    }
-
-    /// The picture around what is drawn.
-    pub(super) fn svg(&self, drawn: &str) -> String {
-        format!("<svg viewBox=\"0 0 {:.0} {HEIGHT}\" role=\"img\">{drawn}{}</svg>", self.width, self.clock())
-    }
-}
-
 /// A series as it stands in the chart.
 struct Drawn {
     top: Vec<(f64, f64)>,
-    /// What it stands on, in a stack.
+    /// The lower edge, in a stack.
     floor: Vec<(f64, f64)>,
 }
 
@@ -94,7 +30,7 @@ pub(super) fn chart(panel: &Panel, all: &[Named<'_>], times: &Times, width: f64)
     plane.svg(&picture)
 }
 
-/// The lowest and the highest value of the scale. Where all is 0 it reaches as far as there is something to judge by.
+/// The lowest and the highest value of the scale. Where all values are equal, it reaches up to the limit, if there is one.
 fn span(panel: &Panel, drawn: &[Drawn]) -> (f64, f64) {
     let values = || drawn.iter().flat_map(|one| &one.top).map(|(_, value)| *value).filter(|value| value.is_finite());
     let lowest = values().fold(f64::INFINITY, f64::min);
@@ -114,14 +50,7 @@ fn limits(limits: Option<Limits>, plane: &Plane, high: f64) -> String {
     [(warn, "#c25e00"), (bad, "#c4162a")]
         .into_iter()
         .filter(|(value, _)| *value <= high)
-        .map(|(value, color)| {
-            let y = plane.y(value);
-            format!(
-                "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{color}\" stroke-dasharray=\"6 4\"/>",
-                plane.left,
-                plane.width - RIGHT
-            )
-        })
+        .map(|(value, color)| plane.across(value, color, " stroke-dasharray=\"6 4\""))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! A histogram over time: a row a bucket, darker where more observations lie, as SVG.
 
-use super::chart::Plane;
+use super::plane::Plane;
 use super::series::Named;
 use crate::live::prometheus::Times;
 use crate::panel::Panel;

@@ -1,9 +1,7 @@
 //! A board's page, and the index of all.
 
-use chrono::{DateTime, Utc};
-
-use super::escaped;
 use super::panel;
+use super::text::{escaped, moment};
 use crate::board::Board;
 use crate::layout::{self, COLUMNS};
 use crate::live::{self, Seen};
@@ -65,13 +63,7 @@ fn link(other: &Seen, here: &Seen) -> String {
 }
 
 fn span(seen: &Seen) -> String {
-    let time = |seconds: f64, form: &str| moment(seconds).map(|time| time.format(form).to_string()).unwrap_or_default();
-    format!("Shown: {} to {} UTC.", time(seen.times.start, "%Y-%m-%d %H:%M:%S"), time(seen.times.end, "%H:%M:%S"))
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "seconds of our age; the cast saturates")]
-pub(super) fn moment(seconds: f64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(seconds as i64, 0)
+    format!("Shown: {} to {} UTC.", moment(seen.times.start, "%Y-%m-%d %H:%M:%S"), moment(seen.times.end, "%H:%M:%S"))
 }
 
 fn html(title: &str, body: &str) -> String {

@@ -1,9 +1,8 @@
 //! A panel as a card: its words, and what its queries were answered.
 
-use super::chart;
-use super::escaped;
-use super::heat;
 use super::series::{self, Named};
+use super::text::escaped;
+use super::{chart, heat};
 use crate::layout::{COLUMNS, Place};
 use crate::live::Answer;
 use crate::live::prometheus::Times;

@@ -1,4 +1,4 @@
-//! The rules of Grafana's dashboard linter that make sense here, and what else a board needs to be read, held against the files as they are.
+//! The boards' files checked against the rules of Grafana's dashboard linter that make sense here, and against what else a board needs to be read.
 
 use std::collections::HashSet;
 
@@ -29,9 +29,15 @@ fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer} of {value} is a number"))
 }
 
-/// Every panel but the rows' heads, with its place for messages.
+/// Every panel but the rows' heads.
 pub(crate) fn panels(board: &Value) -> impl Iterator<Item = &Value> {
     list(board, "/panels").iter().filter(|panel| text(panel, "/type") != "row")
+}
+
+/// Every panel of every board, with the board's uid.
+pub(crate) fn every_panel() -> Vec<(String, Value)> {
+    let of = |(uid, board): &(String, Value)| panels(board).map(|panel| (uid.clone(), panel.clone())).collect::<Vec<_>>();
+    written().iter().flat_map(of).collect()
 }
 
 fn variable<'a>(board: &'a Value, name: &str) -> Option<&'a Value> {
@@ -54,14 +60,12 @@ fn boards_are_found_and_not_edited_by_hand() {
 
 #[test]
 fn panels_say_what_they_show() {
-    for (uid, board) in written() {
-        for panel in panels(&board) {
-            let title = text(panel, "/title");
-            assert!(!title.is_empty(), "{uid}: a panel without a title");
-            assert!(text(panel, "/description").ends_with('.'), "{uid}: {title}: a description is a sentence");
-            assert!(!text(panel, "/fieldConfig/defaults/unit").is_empty(), "{uid}: {title} has no unit");
-            assert!(!list(panel, "/targets").is_empty(), "{uid}: {title} asks nothing");
-        }
+    for (uid, panel) in &every_panel() {
+        let title = text(panel, "/title");
+        assert!(!title.is_empty(), "{uid}: a panel without a title");
+        assert!(text(panel, "/description").ends_with('.'), "{uid}: {title}: a description is a sentence");
+        assert!(!text(panel, "/fieldConfig/defaults/unit").is_empty(), "{uid}: {title} has no unit");
+        assert!(!list(panel, "/targets").is_empty(), "{uid}: {title} asks nothing");
     }
 }
 
@@ -123,17 +127,15 @@ fn job_and_instance_can_be_chosen() {
 fn every_variable_is_used_and_every_one_that_is_used_is_there() {
     for (uid, board) in written() {
         let defined: HashSet<&str> = list(&board, "/templating/list").iter().map(|variable| text(variable, "/name")).collect();
-        // What follows a dollar sign, with or without braces, in anything but the definitions of the variables themselves.
+        // The definitions of the variables themselves are the next test's.
         let mut used = HashSet::new();
         for part in ["panels", "annotations", "links"] {
             used.extend(dollars(&board[part].to_string()));
         }
-        let asked: Vec<String> = list(&board, "/templating/list").iter().map(ToString::to_string).collect();
-        let in_definitions: HashSet<String> = asked.iter().flat_map(|variable| dollars(variable)).collect();
         for name in &defined {
             assert!(used.contains(*name), "{uid}: nothing uses ${name}");
         }
-        for name in used.iter().chain(&in_definitions).filter(|name| !name.starts_with("__")) {
+        for name in used.iter().filter(|name| !name.starts_with("__")) {
             assert!(defined.contains(name.as_str()), "{uid}: ${name} is not defined");
         }
     }

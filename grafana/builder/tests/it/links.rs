@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::dashboards::{list, panels, text, written};
+use crate::dashboards::{every_panel, list, text, written};
 use pulse_boards::catalog;
 
 #[test]
@@ -13,8 +13,8 @@ fn links_lead_to_boards_that_are_there() {
     let boards = written();
     let uids: HashSet<&str> = boards.iter().map(|(uid, _)| uid.as_str()).collect();
     let mut followed = HashSet::new();
-    for (uid, board) in &boards {
-        for link in panels(board).flat_map(|panel| list(panel, "/links")) {
+    for (uid, panel) in &every_panel() {
+        for link in list(panel, "/links") {
             let url = text(link, "/url");
             let target = url.strip_prefix("/d/").and_then(|rest| rest.split_once('?')).unwrap_or_else(|| panic!("{uid}: {url}"));
             assert!(uids.contains(target.0), "{uid}: {url} leads to no board");
@@ -41,22 +41,20 @@ fn every_board_links_to_all_others() {
 fn latencies_lead_to_traces() {
     let services: HashSet<&str> = catalog::PULSE.iter().map(|(service, _)| *service).collect();
     let mut leading = 0;
-    for (uid, board) in written() {
-        for panel in panels(&board) {
-            let asks = |part: &str| list(panel, "/targets").iter().any(|target| text(target, "/expr").contains(part));
-            let of_one_service =
-                asks("pulse_alert_latency") || asks("pulse_http_request_duration") || asks("service=\"") || asks("by (le, service");
-            let title = text(panel, "/title");
-            let links = list(panel, "/fieldConfig/defaults/links");
-            if asks("histogram_quantile") && asks("pulse_") && of_one_service {
-                assert_eq!(links.len(), 1, "{uid}: {title} leads to no traces");
-            }
-            for link in links {
-                let service = service_of(link);
-                let known = services.contains(service.as_str()) || (service == "${__field.labels.service}" && asks("by (le, service"));
-                assert!(known, "{uid}: {title} leads to the traces of {service}");
-                leading += 1;
-            }
+    for (uid, panel) in &every_panel() {
+        let asks = |part: &str| list(panel, "/targets").iter().any(|target| text(target, "/expr").contains(part));
+        let of_one_service =
+            asks("pulse_alert_latency") || asks("pulse_http_request_duration") || asks("service=\"") || asks("by (le, service");
+        let title = text(panel, "/title");
+        let links = list(panel, "/fieldConfig/defaults/links");
+        if asks("histogram_quantile") && asks("pulse_") && of_one_service {
+            assert_eq!(links.len(), 1, "{uid}: {title} leads to no traces");
+        }
+        for link in links {
+            let service = service_of(link);
+            let known = services.contains(service.as_str()) || (service == "${__field.labels.service}" && asks("by (le, service"));
+            assert!(known, "{uid}: {title} leads to the traces of {service}");
+            leading += 1;
         }
     }
     assert!(leading > 10, "{leading} panels lead to traces");

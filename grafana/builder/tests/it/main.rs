@@ -1,4 +1,4 @@
-//! What a board is held to: the files are what the code makes, Grafana can show them, and every query is one that Prometheus can answer.
+//! Tests of the boards: the files are what the code makes, Grafana can show them, and Prometheus can answer every query.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, also in what tests share")]
 

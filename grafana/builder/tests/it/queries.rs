@@ -1,4 +1,4 @@
-//! Every PromQL expression of the boards, parsed and held against the definitions of the metrics.
+//! Every PromQL expression of the boards, parsed and checked against the definitions of the metrics.
 
 use std::collections::HashSet;
 
@@ -9,22 +9,18 @@ use pulse_boards::catalog::{self, Known};
 use pulse_telemetry::Kind;
 use serde_json::Value;
 
-use crate::dashboards::{list, panels, text, written};
+use crate::dashboards::{every_panel, list, text, written};
 
 /// A query with where it stands.
+#[derive(Clone)]
 struct Asked {
     at: String,
     text: String,
 }
 
 fn queries() -> Vec<Asked> {
-    let mut queries = Vec::new();
+    let mut queries: Vec<Asked> = targets().into_iter().map(|(asked, ..)| asked).collect();
     for (uid, board) in written() {
-        for panel in panels(&board) {
-            for target in list(panel, "/targets") {
-                queries.push(asked(&format!("{uid}: {}", text(panel, "/title")), text(target, "/expr")));
-            }
-        }
         for annotation in list(&board, "/annotations/list") {
             queries.push(asked(&format!("{uid}: {}", text(annotation, "/name")), text(annotation, "/target/expr")));
         }
@@ -35,6 +31,18 @@ fn queries() -> Vec<Asked> {
         }
     }
     queries
+}
+
+/// Every query of a panel, with the panel and the target.
+fn targets() -> Vec<(Asked, Value, Value)> {
+    let mut targets = Vec::new();
+    for (uid, panel) in every_panel() {
+        for target in list(&panel, "/targets") {
+            let asked = asked(&format!("{uid}: {}", text(&panel, "/title")), text(target, "/expr"));
+            targets.push((asked, panel.clone(), target.clone()));
+        }
+    }
+    targets
 }
 
 fn asked(at: &str, text: &str) -> Asked {
@@ -84,6 +92,23 @@ fn uses(expr: &Expr) -> Vec<Use> {
     let mut found = Vec::new();
     visit(expr, None, None, &mut found);
     found
+}
+
+/// Every series that any query asks for.
+fn used() -> Vec<(Asked, Use, Known)> {
+    let mut used = Vec::new();
+    for query in queries() {
+        for one in uses(&parsed(&query)) {
+            let known = known(&query, &one.series);
+            used.push((query.clone(), one, known));
+        }
+    }
+    used
+}
+
+/// The same without the questions of variables, which choose by fewer labels.
+fn used_by_panels() -> Vec<(Asked, Use, Known)> {
+    used().into_iter().filter(|(query, ..)| !query.at.contains('$')).collect()
 }
 
 fn known(query: &Asked, series: &VectorSelector) -> Known {
@@ -141,19 +166,13 @@ fn outer_labels(expr: &Expr) -> Vec<String> {
 
 #[test]
 fn legends_name_labels_that_the_answer_has() {
-    for (uid, board) in written() {
-        for panel in panels(&board) {
-            for target in list(panel, "/targets") {
-                let query = asked(&format!("{uid}: {}", text(panel, "/title")), text(target, "/expr"));
-                let kept: HashSet<String> = outer_labels(&parsed(&query)).into_iter().collect();
-                let columns =
-                    list(panel, "/transformations").iter().flat_map(|change| change["options"]["renameByName"].as_object().unwrap());
-                let columns = columns.map(|(column, _)| column.as_str()).filter(|column| *column != "Value");
-                let named = text(target, "/legendFormat").split("{{").skip(1).map(|rest| rest.split_once("}}").unwrap().0);
-                for label in columns.chain(named) {
-                    assert!(kept.contains(label), "{}: {label} is not kept by {}", query.at, query.text);
-                }
-            }
+    for (query, panel, target) in targets() {
+        let kept: HashSet<String> = outer_labels(&parsed(&query)).into_iter().collect();
+        let columns = list(&panel, "/transformations").iter().flat_map(|change| change["options"]["renameByName"].as_object().unwrap());
+        let columns = columns.map(|(column, _)| column.as_str()).filter(|column| *column != "Value");
+        let named = text(&target, "/legendFormat").split("{{").skip(1).map(|rest| rest.split_once("}}").unwrap().0);
+        for label in columns.chain(named) {
+            assert!(kept.contains(label), "{}: {label} is not kept by {}", query.at, query.text);
         }
     }
 }
@@ -161,21 +180,18 @@ fn legends_name_labels_that_the_answer_has() {
 /// What the reader has chosen is chosen in every query.
 #[test]
 fn queries_choose_by_the_boards_variables() {
-    for query in queries().iter().filter(|query| !query.at.contains('$')) {
-        for used in uses(&parsed(query)) {
-            let known = known(query, &used.series);
-            for (label, wanted) in [("transport", "transport=$transport"), ("job", "job=~$job"), ("instance", "instance=~$instance")] {
-                if known.target_labels.contains(&label) {
-                    let chosen = used.series.matchers.find_matchers(label);
-                    let [matcher] = chosen.as_slice() else { panic!("{}: {} is not chosen by {label}", query.at, known.name) };
-                    assert_eq!(format!("{}{}{}", matcher.name, matcher.op, matcher.value), wanted, "{}: {}", query.at, known.name);
-                }
+    for (query, used, known) in used_by_panels() {
+        for (label, wanted) in [("transport", "transport=$transport"), ("job", "job=~$job"), ("instance", "instance=~$instance")] {
+            if known.target_labels.contains(&label) {
+                let chosen = used.series.matchers.find_matchers(label);
+                let [matcher] = chosen.as_slice() else { panic!("{}: {} is not chosen by {label}", query.at, known.name) };
+                assert_eq!(format!("{}{}{}", matcher.name, matcher.op, matcher.value), wanted, "{}: {}", query.at, known.name);
             }
-            // By service and tenant, unless the panel is about one.
-            for label in ["service", "tenant_id"] {
-                if known.pulse && known.labels.contains(&label) {
-                    assert!(!used.series.matchers.find_matchers(label).is_empty(), "{}: {} is not chosen by {label}", query.at, known.name);
-                }
+        }
+        // By service and tenant, unless the panel is about one.
+        for label in ["service", "tenant_id"] {
+            if known.pulse && known.labels.contains(&label) {
+                assert!(!used.series.matchers.find_matchers(label).is_empty(), "{}: {} is not chosen by {label}", query.at, known.name);
             }
         }
     }
@@ -184,13 +200,9 @@ fn queries_choose_by_the_boards_variables() {
 /// A counter alone says nothing; a rate of a gauge says something wrong.
 #[test]
 fn counters_are_rated_and_gauges_are_not() {
-    for query in queries().iter().filter(|query| !query.at.contains('$')) {
-        for used in uses(&parsed(query)) {
-            let known = known(query, &used.series);
-            let rated = used.is_range && matches!(used.function, Some("rate" | "increase"));
-            let gauge = known.kind == Kind::Gauge;
-            assert_eq!(rated, !gauge, "{}: {:?} of {}", query.at, used.function, known.name);
-        }
+    for (query, used, known) in used_by_panels() {
+        let rated = used.is_range && matches!(used.function, Some("rate" | "increase"));
+        assert_eq!(rated, known.kind != Kind::Gauge, "{}: {:?} of {}", query.at, used.function, known.name);
     }
 }
 
@@ -207,15 +219,10 @@ fn windows_follow_the_scrape_interval() {
 #[test]
 fn what_replicas_agree_on_is_never_added_up() {
     let mut seen = HashSet::new();
-    for query in queries() {
-        for used in uses(&parsed(&query)) {
-            let known = known(&query, &used.series);
-            if known.shared {
-                let (aggregation, _) = used.aggregation.unwrap_or_else(|| panic!("{}: {} is shown for each replica", query.at, known.name));
-                assert!([token::T_MAX, token::T_MIN].contains(&aggregation.id()), "{}: {} is added up", query.at, known.name);
-                seen.insert(known.name);
-            }
-        }
+    for (query, used, known) in used().into_iter().filter(|(.., known)| known.shared) {
+        let (aggregation, _) = used.aggregation.unwrap_or_else(|| panic!("{}: {} is shown for each replica", query.at, known.name));
+        assert!([token::T_MAX, token::T_MIN].contains(&aggregation.id()), "{}: {} is added up", query.at, known.name);
+        seen.insert(known.name);
     }
     let shared: HashSet<&str> = catalog::all().filter(|known| known.shared).map(|known| known.name).collect();
     assert_eq!(seen, shared);
@@ -225,8 +232,8 @@ fn what_replicas_agree_on_is_never_added_up() {
 /// `histogram_quantile` needs `le`, and sees nothing without a rate.
 #[test]
 fn quantiles_are_of_rated_buckets() {
-    for query in queries().iter().filter(|query| query.text.contains("_bucket")) {
-        for used in uses(&parsed(query)).iter().filter(|used| used.series.name.as_deref().unwrap_or_default().ends_with("_bucket")) {
+    for (query, used, _) in used() {
+        if used.series.name.as_deref().unwrap_or_default().ends_with("_bucket") {
             let (aggregation, by) = used.aggregation.as_ref().unwrap();
             assert!(aggregation.id() == token::T_SUM && by.contains(&"le".to_owned()), "{}: {}", query.at, query.text);
         }

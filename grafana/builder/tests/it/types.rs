@@ -1,4 +1,4 @@
-//! The files against Grafana's own types, which its package on npm has.
+//! The files checked against Grafana's own types, which its npm package has.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ fn boards_are_of_grafanas_types() {
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
 }
 
-/// Otherwise the test above would hold whatever is written.
+/// Shows that the test above can fail.
 #[test]
 #[ignore = "needs npm: run tools/test"]
 fn what_grafana_does_not_know_is_seen() {

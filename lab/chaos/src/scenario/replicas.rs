@@ -35,7 +35,7 @@ pub struct Shared {
     /// Readings that waited, and how long evaluating them took.
     pub readings: u64,
     pub evaluated_in_s: f64,
-    /// What each evaluator did, in rules held against readings.
+    /// What each evaluator did, in rules checked against readings.
     pub evaluated: Vec<f64>,
     /// Jobs that waited, and how long delivering them took.
     pub jobs: usize,
@@ -116,7 +116,7 @@ async fn work_off(world: &mut World, service: Service, look: impl AsyncFnMut(&Wo
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// What each evaluator did, in rules held against readings.
+/// What each evaluator did, in rules checked against readings.
 async fn evaluated(world: &World) -> Result<Vec<f64>> {
     done(world, Service::Evaluator, "pulse_evaluator_rules_evaluated_total", &[]).await
 }

@@ -27,7 +27,7 @@ pub struct JudgeClock {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     pub outcome: DeviceOutcome,
-    /// How many times a rule was held against a reading.
+    /// How many times a rule was checked against a reading.
     pub rules_evaluated: u64,
 }
 

@@ -82,7 +82,7 @@ impl Samples {
         }
     }
 
-    /// The value that a condition is held against: the reading's own, or the latest known.
+    /// The value that a condition is checked against: the reading's own, or the latest known.
     pub(super) fn value(&self, metric: &str, reading: &Reading) -> Option<f64> {
         reading.metrics.get(metric).map(|value| value.as_f64()).or_else(|| self.memory.latest.get(metric).copied())
     }

@@ -1,4 +1,4 @@
-//! compose.yaml, Dockerfile and what they name are held to reality: every file, port, host, flag and variable in them is real, and the
+//! compose.yaml, Dockerfile and what they name are checked against reality: every file, port, host, flag and variable in them is real, and the
 //! programs that read the mounted files take them as they are mounted.
 
 mod checks;

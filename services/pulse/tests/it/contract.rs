@@ -1,4 +1,4 @@
-//! The metric contract, held against a running demo and a Prometheus with the repository's rules: what is exported is what is documented,
+//! The metric contract, checked against a running demo and a Prometheus with the repository's rules: what is exported is what is documented,
 //! every query of a board has data, every rule is evaluated, and nothing fires while all is well.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,7 +15,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 /// What the demo may take in memory, whatever waits to be pushed.
 const MEMORY_MAX_KIB: u64 = 300 << 10;
 
-/// Successful cycles of the evaluator, by each way into Prometheus.
+/// Successful cycles of the evaluator, by each route into Prometheus.
 const CYCLES: &str = "sum by (transport) (pulse_processing_total{job=\"pulse/evaluator\", outcome=\"success\"})";
 
 /// How a collector can be of no use.

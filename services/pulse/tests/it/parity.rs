@@ -1,4 +1,4 @@
-//! The same numbers by each of the three ways into Prometheus: every series that a service shows on /metrics is there scraped, through the
+//! The same numbers by each of the three routes into Prometheus: every series that a service shows on /metrics is there scraped, through the
 //! collector's exporter, and pushed on by the collector, with the same name, labels, bounds and value.
 
 use std::collections::BTreeMap;

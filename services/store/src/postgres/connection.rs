@@ -2,6 +2,9 @@
 //!
 //! sqlx's pool goes on trying a server that refuses connections for as long as a call may wait, and then says only that the wait has ended. And
 //! it asks a connection that comes back whether it lives without a bound, so that a server gone without a word would keep its places.
+//!
+//! So the server itself is asked for the reason after a second of waiting: an outage is an error with its cause within a second or two, and
+//! `pulse_db_pool_acquire_timeouts_total` counts only waits for other requests. Connections that come back or have idled are checked with a bound.
 
 use std::fmt;
 use std::io::ErrorKind;

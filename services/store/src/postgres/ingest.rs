@@ -1,4 +1,7 @@
 //! Readings on their way in, and as history.
+//!
+//! Readings have a partition a day, which is dropped whole; a claim looks at no day before the device's `due_at`. Readings outside the days that
+//! exist (a wrong clock, or nobody made the next day) go to `readings_other`, from which rows are purged.
 
 mod append;
 

@@ -1,4 +1,7 @@
 //! Writing: one at a time in the process, waited for in order.
+//!
+//! Writers have a connection of their own, apart from the readers' pool, and wait in a fair queue for it. A future of the store must be polled to its
+//! end or dropped: one that is kept but not polled may hold the gate and keep every writer waiting. A loop with two store calls gives each a task.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{SqlSafeStr as _, Sqlite, SqliteConnection, Transaction};

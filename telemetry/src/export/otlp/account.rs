@@ -104,7 +104,7 @@ impl ExportWatch {
     }
 }
 
-/// The way into an SDK queue that drops what does not fit without telling anyone: what waits is counted here too, and so is what is refused.
+/// The gate before an SDK queue, which drops what does not fit without telling anyone: what waits is counted here too, and so is what is refused.
 #[derive(Debug, Clone)]
 pub(super) struct Gate(Arc<GateInner>);
 

@@ -1,4 +1,4 @@
-//! The part of the board that is about telemetry itself.
+//! The panels about telemetry itself: whether metrics can be trusted, and whether what is pushed arrives.
 
 use crate::panel::Panel;
 use crate::promql::{Expr, max_by, metric, rate, since, sum_by};
@@ -6,7 +6,7 @@ use crate::unit::Unit;
 
 const NOT_PUSHED: &str = "only of signals that are pushed over OTLP";
 
-/// Whether what /metrics says can be believed.
+/// Whether what /metrics says can be trusted.
 pub(super) fn metrics() -> Vec<Panel> {
     vec![scrape_duration(), scrape_size(), label_values(), overflows(), panics(), suppressed()]
 }
@@ -20,22 +20,26 @@ fn scrape_duration() -> Panel {
     Panel::lines(
         "Time a scrape takes",
         Unit::Seconds,
-        "To collect and write the previous answer of /metrics. Prometheus gives up after ten seconds.",
+        "How long it took to collect and write the previous answer of /metrics. Prometheus gives up after ten seconds.",
     )
     .ask(max_by(&["service", "instance"], "pulse_telemetry_scrape_duration_seconds"), "{{service}} {{instance}}")
     .bad_above(0.5, 2.5)
 }
 
 fn scrape_size() -> Panel {
-    Panel::lines("Size of a scrape", Unit::Bytes, "Of the previous answer of /metrics. It grows with tenants and paths, and not otherwise.")
-        .ask(max_by(&["service", "instance"], "pulse_telemetry_scrape_size_bytes"), "{{service}} {{instance}}")
+    Panel::lines(
+        "Size of a scrape",
+        Unit::Bytes,
+        "The size of the previous answer of /metrics. It grows only with the number of tenants and paths.",
+    )
+    .ask(max_by(&["service", "instance"], "pulse_telemetry_scrape_size_bytes"), "{{service}} {{instance}}")
 }
 
 fn label_values() -> Panel {
     Panel::lines(
         "Tenants with series of their own",
         Unit::Count,
-        "Values of an open label that have series of their own; there is a budget for them.",
+        "How many values of an open label have series of their own. A budget limits them.",
     )
     .ask(max_by(&["service", "label"], "pulse_telemetry_label_values"), "{{service}}: {{label}}")
 }
@@ -44,19 +48,27 @@ fn overflows() -> Panel {
     Panel::lines(
         "Recorded under _other",
         Unit::PerSecond,
-        "Because the label's budget was used up. The log names the first value that found no place.",
+        "Recordings under _other because the label's budget was used up. The log names the first values that found no place.",
     )
     .ask(sum_by(&["service", "label"], rate("pulse_telemetry_label_overflows_total")), "{{service}}: {{label}}")
 }
 
 fn panics() -> Panel {
-    Panel::lines("Gauges that could not be read", Unit::PerSecond, "Callbacks that panicked; their series are absent. A fault in Pulse.")
-        .ask(sum_by(&["service"], rate("pulse_telemetry_callback_panics_total")), "{{service}}")
+    Panel::lines(
+        "Gauges that could not be read",
+        Unit::PerSecond,
+        "Callbacks that panicked, so that their series are absent. It is an error in Pulse.",
+    )
+    .ask(sum_by(&["service"], rate("pulse_telemetry_callback_panics_total")), "{{service}}")
 }
 
 fn suppressed() -> Panel {
-    Panel::lines("Log records held back", Unit::PerSecond, "Because the same place in the code had logged too many in a short time.")
-        .ask(sum_by(&["service"], rate("pulse_telemetry_logs_suppressed_total")), "{{service}}")
+    Panel::lines(
+        "Log records held back",
+        Unit::PerSecond,
+        "Log records held back because the same place in the code logged too many in a short time.",
+    )
+    .ask(sum_by(&["service"], rate("pulse_telemetry_logs_suppressed_total")), "{{service}}")
 }
 
 fn exports() -> Panel {
@@ -70,7 +82,7 @@ fn last_export() -> Panel {
     Panel::lines(
         "Since the last push",
         Unit::Seconds,
-        "That succeeded. Metrics are pushed every minute, unless set otherwise; traces and logs when there are any.",
+        "How long ago the last push succeeded. Metrics are pushed every minute, unless set otherwise; traces and logs when there are any.",
     )
     .ask_if_any(since(max_by(&["service", "signal"], last)), "{{service}}: {{signal}}", NOT_PUSHED)
     .when_empty("Nothing is pushed")
@@ -80,7 +92,7 @@ fn dropped() -> Panel {
     Panel::lines(
         "Spans and log records lost",
         Unit::PerSecond,
-        "queue_full: made faster than pushed; export: their push failed. Metrics are totals and lose nothing by a failed push.",
+        "queue_full: they were made faster than they could be pushed; export: their push failed. Metrics are totals and lose nothing by a failed push.",
     )
     .ask_if_any(
         sum_by(&["service", "signal", "reason"], rate("pulse_telemetry_items_dropped_total")),

@@ -1,4 +1,8 @@
 //! A batch of readings in two statements: one counts them onto their devices, which gives them their numbers, one writes them.
+//!
+//! A device's readings are numbered without a gap by its row in `device_state`, which stays locked until the commit: ids of a sequence could become
+//! visible out of order, and a reading behind `evaluated_through` would never be evaluated. Evaluation and changes of a device's life lock the same
+//! row. Batches lock rows in the order of the keys, which an upsert takes from its source whatever the plan, so that none deadlock.
 
 use std::collections::BTreeMap;
 

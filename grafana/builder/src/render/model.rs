@@ -56,6 +56,13 @@ pub(crate) struct DataSource {
     pub(crate) uid: &'static str,
 }
 
+impl DataSource {
+    /// The Prometheus that the reader has chosen.
+    pub(crate) fn prometheus() -> Self {
+        Self { r#type: "prometheus", uid: "${datasource}" }
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Annotation {
