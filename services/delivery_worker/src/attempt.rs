@@ -16,7 +16,7 @@ use reqwest::StatusCode;
 
 use crate::channel::{self, Message};
 use crate::failure;
-use crate::http::Http;
+use crate::http_client::Http;
 use crate::metrics::{Metrics, NO_CHANNEL};
 
 /// What an attempt's span says beside what all messages' do.

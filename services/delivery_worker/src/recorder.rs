@@ -12,8 +12,8 @@ use pulse_runtime::{Chain, Clock, Outage, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore, within};
 use tokio::sync::mpsc;
 
-use crate::STORE_MAX;
 use crate::metrics::Metrics;
+use crate::settings::STORE_MAX;
 
 /// The name of a batch's span, and of the call that writes it.
 const RECORD: &str = "record_attempts";

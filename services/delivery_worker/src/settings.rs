@@ -10,6 +10,8 @@ use pulse_runtime::{Error, parse_duration};
 
 /// The longest of any duration here: far beyond sense, and far from where instants overflow.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a call to the store may take. Longer than the store's own bound of a statement, so that it is met only where nobody answers at all.
+pub(crate) const STORE_MAX: Duration = Duration::from_secs(35);
 
 /// How deliveries are made. Durations read `250ms`, `10s`, `2h`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]

@@ -11,9 +11,8 @@ use pulse_store::{Claim, DispatchSummary, EventBatch, Result, SharedStore};
 use pulse_telemetry::Span;
 use pulse_telemetry::opentelemetry::KeyValue;
 
-use crate::QUEUE_NAME;
 use crate::commit::{Commit, RoutesByTenant};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QUEUE_NAME};
 
 /// A commit is closed once it holds this many jobs: events with many routes each must not make one endless transaction.
 const JOBS_PER_COMMIT: usize = 5_000;

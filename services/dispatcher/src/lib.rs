@@ -19,12 +19,7 @@ use pulse_store::Topic;
 pub use settings::Settings;
 
 use crate::cycle::Dispatcher;
-use crate::metrics::Metrics;
-
-/// The label `queue_name` of the events that wait for the dispatcher.
-pub const QUEUE_NAME: &str = "pending_alerts";
-/// The label `operation` of one claim, decision and commit.
-pub const OPERATION: &str = "dispatch_cycle";
+use crate::metrics::{Metrics, OPERATION, QUEUE_NAME};
 
 /// Dispatches until shutdown, and serves the admin routes on `listeners`.
 ///

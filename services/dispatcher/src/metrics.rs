@@ -5,6 +5,11 @@ use pulse_telemetry::{BoundCounter, Definition, Telemetry};
 
 use crate::commit::Commit;
 
+/// The label `queue_name` of the events that wait for the dispatcher.
+pub const QUEUE_NAME: &str = "pending_alerts";
+/// The label `operation` of one claim, decision and commit.
+pub const OPERATION: &str = "dispatch_cycle";
+
 /// Events taken off the queue.
 pub const EVENTS: Definition = Definition::counter(
     "pulse_dispatcher_events_total",

@@ -10,10 +10,10 @@ use pulse_runtime::{Clock, Deps, Progress, Spans, spans};
 use pulse_store::{Claim, CommitSummary, DueBatch, SharedStore};
 use pulse_telemetry::Span;
 
-use crate::changes::ChangeSpans;
-use crate::metrics::Metrics;
+use crate::change_spans::ChangeSpans;
+use crate::metrics::{Metrics, QUEUE_NAME};
 use crate::rules::{BatchRules, RuleCache};
-use crate::{QUEUE_NAME, Settings};
+use crate::settings::Settings;
 
 /// An instance of ingest that has not reported for this long is gone; it reports about once a second.
 const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);

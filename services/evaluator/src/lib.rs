@@ -5,7 +5,7 @@
 //! and its state, alerts and events are one transaction. Any number of evaluators may run beside each other. The store's due index is the
 //! timer wheel: no cycle looks at a device that has nothing to be judged.
 
-mod changes;
+mod change_spans;
 mod cycle;
 pub mod metrics;
 mod rules;
@@ -19,12 +19,7 @@ use pulse_store::{PageRequest, Topic};
 pub use settings::Settings;
 
 use crate::cycle::Evaluator;
-use crate::metrics::Metrics;
-
-/// The label `queue_name` of the devices that wait for the evaluator.
-pub const QUEUE_NAME: &str = "devices_to_evaluate";
-/// The label `operation` of one claim, judgement and commit.
-pub const OPERATION: &str = "evaluation_cycle";
+use crate::metrics::{Metrics, OPERATION, QUEUE_NAME};
 
 /// Tenants listed at once when their counters are bound.
 const TENANTS_PAGE: u32 = 500;

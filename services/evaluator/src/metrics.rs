@@ -8,6 +8,11 @@ use pulse_domain::ids::{AlertId, TenantId};
 use pulse_store::CommitSummary;
 use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 
+/// The label `queue_name` of the devices that wait for the evaluator.
+pub const QUEUE_NAME: &str = "devices_to_evaluate";
+/// The label `operation` of one claim, judgement and commit.
+pub const OPERATION: &str = "evaluation_cycle";
+
 /// Work done.
 pub const RULES_EVALUATED: Definition = Definition::counter(
     "pulse_evaluator_rules_evaluated_total",

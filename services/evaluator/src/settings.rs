@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pulse_runtime::{CyclePlan, Error, parse_duration};
 
-use crate::OPERATION;
+use crate::metrics::OPERATION;
 
 /// The most devices one claim may take, and readings of one device: a batch must fit into memory, and its commit well into a lease.
 const BATCH_MAX: u32 = 20_000;

@@ -2,6 +2,7 @@
 
 mod check;
 mod finding;
+mod metrics;
 mod streak;
 
 use std::sync::{Mutex, PoisonError};
@@ -15,15 +16,16 @@ use pulse_runtime::spans::{self, Spans, current_trace};
 use pulse_runtime::{Clock, Deps, Error, Progress};
 use pulse_store::{Result, SharedStore};
 
-pub(crate) use check::CheckError;
-
 use self::check::Checker;
 use self::finding::Finding;
+use self::metrics::{SystemAlertMetrics, TargetMetrics};
 use self::streak::{Streak, Verdict};
-use crate::metrics::{SystemAlertMetrics, TargetMetrics};
 use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
-use crate::{SYSTEM_TENANT, WatchTarget};
+use crate::target::WatchTarget;
+
+/// The tenant that alerts about Pulse itself belong to; every store has it from the start. Give it routes to hear of them.
+pub const SYSTEM_TENANT: &str = "pulse-system";
 
 const NAME: &str = "health_monitor";
 /// The site of SYSTEM_HEALTH alerts.

@@ -17,14 +17,15 @@ pub mod metrics;
 mod retention;
 mod settings;
 mod sub_worker;
-mod watch;
+mod target;
 
 use std::sync::Arc;
 
 use pulse_runtime::{Deps, Error, Listeners, Shutdown, Tasks, serve};
 
+pub use health_monitor::SYSTEM_TENANT;
 pub use settings::Settings;
-pub use watch::{InvalidTarget, WatchTarget};
+pub use target::{InvalidTarget, WatchTarget};
 
 use crate::escalation::Escalation;
 use crate::health_monitor::HealthMonitor;
@@ -32,9 +33,6 @@ use crate::jobs_expiry::JobsExpiry;
 use crate::metrics::Metrics;
 use crate::retention::Retention;
 use crate::sub_worker::SubWorker;
-
-/// The tenant that alerts about Pulse itself belong to; every store has it from the start. Give it routes to hear of them.
-pub const SYSTEM_TENANT: &str = "pulse-system";
 
 /// Runs every sub-worker until shutdown, and serves the admin routes on `listeners`.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pulse_domain::retry::RetryPolicy;
 use pulse_runtime::{Error, parse_duration};
 
-use crate::WatchTarget;
+use crate::target::WatchTarget;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most services to watch: each is a request of its own at every check.

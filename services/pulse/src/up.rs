@@ -12,13 +12,13 @@ use crate::bootstrap;
 use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::database::{Database, Target};
+use crate::database_wait::{self, Schema, Waited};
 use crate::demo;
 use crate::ending::{DRAIN, close};
 use crate::endpoint::Endpoint;
 use crate::migrate::describe;
 use crate::prometheus;
 use crate::service::{self, Service, ServiceSettings};
-use crate::waiting::{self, Schema, Waited};
 
 /// Runs until shutdown, or for the duration asked.
 pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
         deps.push(service::deps(endpoint.service, &database, &settings.pool, &settings.telemetry, false).await?);
     }
     let waiting: Vec<_> = deps.iter().zip(&listeners).collect();
-    let migrated = match waiting::for_database(&database, &waiting, Schema::BroughtHere, &shutdown).await {
+    let migrated = match database_wait::until_ready(&database, &waiting, Schema::BroughtHere, &shutdown).await {
         Ok(Waited::Ready(migrated)) => migrated,
         stopped => {
             close(&deps).await;

@@ -8,7 +8,7 @@ use pulse_domain::Timestamp;
 use pulse_store::{AcquireEnd, AcquireObserver, Backlog, SharedStore};
 use pulse_telemetry::{PoolProbe, PoolWaits, QueueProbe, QueueSample, Telemetry};
 
-use crate::{Clock, Spans, readiness};
+use crate::{Clock, Spans, database_check};
 
 /// A service's own store, telemetry, clock and spans.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Deps {
 
     /// Has /ready ask the database, as it does unless somebody has it tell something else.
     pub fn watch_database(&self) {
-        readiness::watch_database(&self.telemetry, &self.store, &self.clock);
+        database_check::watch_database(&self.telemetry, &self.store, &self.clock);
     }
 
     /// Samples the true depth of a queue and the age of its oldest entry from the store, on a task of its own until the probe is dropped.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::fleet::{FleetPlan, site_number};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 use crate::wire::FleetAccess;
 
 pub mod door;
@@ -52,7 +52,7 @@ const END_GRACE: Duration = Duration::from_secs(2);
 pub async fn drive(
     plan: &DrivePlan,
     access: Arc<FleetAccess>,
-    ledger: Arc<Ledger>,
+    sent_readings: Arc<SentReadings>,
     tally: Arc<DriveTally>,
     shutdown: Shutdown,
 ) -> Result<DriveStats> {
@@ -64,7 +64,7 @@ pub async fn drive(
         start_wall: chrono::Utc::now(),
         end: plan.duration,
         access,
-        ledger,
+        sent_readings,
         tally: Arc::clone(&tally),
         stop: shutdown.child(),
     });

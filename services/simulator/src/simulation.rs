@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::drive::drive;
 use crate::drive::tally::{DriveStats, DriveTally};
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 use crate::settings::SimulateSettings;
 use crate::setup::{Registration, SetupPlan, setup};
 use crate::sink::tally::SinkStats;
@@ -61,11 +61,11 @@ impl Simulation {
             () = shutdown.triggered() => return Err(Error::Stopped { what: "registering the fleet".into() }),
             access = setup(&plan) => Arc::new(access?),
         };
-        let ledger = Arc::new(Ledger::new(&access));
-        sink.measure_with(Arc::clone(&ledger));
+        let sent_readings = Arc::new(SentReadings::new(&access));
+        sink.measure_with(Arc::clone(&sent_readings));
         let tally = Arc::new(DriveTally::new()?);
         let (plan, own, shutdown) = (settings.drive(), Arc::clone(&tally), shutdown.clone());
-        let driver = tokio::spawn(async move { drive(&plan, access, ledger, own, shutdown).await });
+        let driver = tokio::spawn(async move { drive(&plan, access, sent_readings, own, shutdown).await });
         Ok(Self { sink, tally, driver: Some(driver) })
     }
 

@@ -83,7 +83,7 @@ pub(crate) struct Problem {
     cause: Option<Unserved>,
 }
 
-/// With the response to a request that the database kept from being served: why, for the log. Logged by `watch`, which knows how often.
+/// With the response to a request that the database kept from being served: why, for the log. Logged by `request_telemetry`, which knows how often.
 #[derive(Debug, Clone)]
 pub(crate) struct Unserved(pub(crate) String);
 

@@ -6,8 +6,8 @@ use pulse_domain::job::Failure;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Channel, Message, parse_url};
-use crate::http::{Http, Post};
+use super::message::{Channel, Message, parse_url};
+use crate::http_client::{Http, Post};
 
 /// Slack's bound for a header block's text, in characters.
 const HEADER_MAX_CHARS: usize = 150;

@@ -10,9 +10,9 @@ use pulse_domain::job::Failure;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Channel, Message, parse_url};
+use super::message::{Channel, Message, parse_url};
 use crate::failure;
-use crate::http::{Http, Post};
+use crate::http_client::{Http, Post};
 
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");

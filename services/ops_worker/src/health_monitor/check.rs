@@ -10,7 +10,7 @@ use reqwest::Client;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 
-use crate::WatchTarget;
+use crate::target::WatchTarget;
 
 /// Of a check's span: which service was asked.
 const TARGET: &str = "pulse.ops.target";

@@ -114,7 +114,7 @@ impl Run {
         let begun = Instant::now();
         count(&self.tally.sent, messages.len());
         for message in &messages {
-            self.ledger.note(message, begun);
+            self.sent_readings.note(message, begun);
         }
         let mut backoff = BACKOFF;
         loop {

@@ -17,7 +17,7 @@ use pulse_runtime::{Chain, Outage, Shutdown};
 use pulse_store::{DeviceCredential, SharedStore};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ingest::progress::Gap;
+use super::gap::Gap;
 use crate::metrics::{Metrics, TenantMeter};
 use crate::settings::Settings;
 

@@ -1,7 +1,6 @@
 //! Says how far ingest has come, once a second: silence is a device's fault only while Pulse was listening and wrote what it heard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -12,6 +11,7 @@ use pulse_store::SharedStore;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
+use super::gap::Gap;
 use super::queue::Queue;
 
 /// How often.
@@ -20,20 +20,6 @@ const EVERY: Duration = Duration::from_secs(1);
 const STANDSTILL: TimeDelta = TimeDelta::seconds(5);
 /// The longest one report may take.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Remembers that readings were refused for a reason of ours: their devices were heard, but are not in the store.
-#[derive(Debug, Default)]
-pub(crate) struct Gap(AtomicBool);
-
-impl Gap {
-    pub(crate) fn readings_were_refused(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
-}
 
 /// Since when ingest has been listening without a break.
 #[derive(Debug)]

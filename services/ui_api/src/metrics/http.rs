@@ -8,9 +8,21 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
 use pulse_telemetry::conventions::HTTP_SERVER_REQUEST_DURATION;
-use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Histogram, Telemetry};
+use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Definition, Histogram, Telemetry};
 
-use super::{HTTP_DURATION, HTTP_REQUESTS};
+pub(super) const HTTP_REQUESTS: Definition = Definition::counter(
+    "pulse_http_requests_total",
+    "{request}",
+    "Requests answered. Status 499: the client left, or the request was cut, before there was an answer.",
+    &["method", "path_template", "status_code"],
+);
+pub(super) const HTTP_DURATION: Definition = Definition::histogram(
+    "pulse_http_request_duration_seconds",
+    "s",
+    "From a request's head to its answer's head.",
+    &["method", "path_template", "status_code"],
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
+);
 
 /// The template of requests that no route knows.
 const UNMATCHED: &str = "unmatched";

@@ -1,4 +1,4 @@
-//! Judges one message, for both doors: who sent it, how often, and what it says.
+//! Checks one message, for both doors: who sent it, how often, and what it says.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use pulse_domain::reading::{InvalidMetrics, Metrics, ReadingKind, RejectReason};
 use pulse_domain::trace::TraceParent;
 
 use super::credentials::{KeyRef, Known, KnownDevice};
-use super::limits::RateLimits;
 use super::parse::{self, Entries, Reading};
 use super::queue::Draft;
+use super::rate_limits::RateLimits;
 use crate::metrics::{AuthFailure, Metrics as Measured, TenantMeter};
 use crate::problem::{Kind, Problem};
 

@@ -22,7 +22,7 @@ const BODY_MAX_BYTES: usize = 4096;
 /// How long the rest of a body is waited for once the status has come.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Of a request's span: how many went before it.
+/// The attribute of a request's span that counts the attempts before it.
 const RESEND_COUNT: &str = "http.request.resend_count";
 
 /// Sends messages to where the guard lets them.

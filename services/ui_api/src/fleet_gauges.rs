@@ -1,4 +1,4 @@
-//! The fleet in numbers, refreshed on a task of its own; and what is tidied up at the same time.
+//! Refreshes the gauges that count the fleet, on a task of its own, and forgets silent senders' rate limits at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ const PROBLEM: &str = r#"{"type":"urn:pulse:problem:unavailable","title":"Not av
 ///
 /// # Errors
 /// When a client held its connection past the end of the wait and was cut.
-pub async fn serve_waiting(listeners: Listeners, telemetry: &Telemetry, over: Shutdown) -> Result<(), Error> {
+pub async fn serve_unavailable(listeners: Listeners, telemetry: &Telemetry, over: Shutdown) -> Result<(), Error> {
     serve(listeners, telemetry, Router::new().fallback(unavailable), over, DRAIN).await
 }
 

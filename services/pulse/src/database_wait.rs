@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use pulse_runtime::{AwaitedDatabase, Chain, Clock, Deps, Listeners, Outage, Shutdown, serve_waiting};
+use pulse_runtime::{AwaitedDatabase, Chain, Clock, Deps, Listeners, Outage, Shutdown, serve_unavailable};
 use pulse_store::Migrated;
 use pulse_store::postgres::{Postgres, SchemaError};
 
@@ -38,7 +38,7 @@ pub(crate) enum Schema {
 ///
 /// # Errors
 /// What waiting cannot mend: a newer schema, a refusal.
-pub(crate) async fn for_database(
+pub(crate) async fn until_ready(
     database: &Database,
     services: &[(&Deps, &Listeners)],
     schema: Schema,
@@ -54,7 +54,7 @@ pub(crate) async fn for_database(
     for (deps, listeners) in services {
         let listeners = listeners.try_clone().context("the listeners cannot be shared")?;
         awaited.show(&deps.telemetry);
-        serving.push(serve_waiting(listeners, &deps.telemetry, over.clone()));
+        serving.push(serve_unavailable(listeners, &deps.telemetry, over.clone()));
     }
     let looking = async {
         let looked = tokio::select! {

@@ -1,4 +1,4 @@
-//! Makes readings durable, many requests in one write.
+//! Makes readings durable, many requests in one commit.
 //!
 //! The queue is bounded in readings. One task takes everything that waits the moment the write before is done, so that the slower the
 //! database is, the larger the groups are. Whoever waits is answered when its own readings are durable, or can be known not to be. Readings
@@ -14,7 +14,7 @@ use pulse_runtime::{Chain, Clock, Spans};
 use pulse_store::SharedStore;
 use pulse_telemetry::Activity;
 
-use super::progress::Gap;
+use super::gap::Gap;
 use super::queue::{Draft, Group, Queue, Refused, WriteError};
 use crate::metrics::Metrics;
 

@@ -14,10 +14,9 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
-use crate::STORE_MAX;
 use crate::attempt::Deliverer;
-use crate::destinations::{Destinations, Limits};
-use crate::settings::Settings;
+use crate::places::{Limits, Places};
+use crate::settings::{STORE_MAX, Settings};
 
 /// The first wait after a claim failed; it doubles.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -47,7 +46,7 @@ struct Claimed {
 }
 
 /// The loop of one queue.
-pub(crate) struct Lane {
+pub(crate) struct QueueLoop {
     store: SharedStore,
     clock: Clock,
     telemetry: Telemetry,
@@ -59,13 +58,13 @@ pub(crate) struct Lane {
     timeout: Duration,
     poll: Duration,
     drain: Duration,
-    destinations: Destinations<Held>,
+    places: Places<Held>,
     /// The claim under way, if any. A task of its own: the store lets writers in one after the other, so a claim that only this loop
     /// moved would keep out what this loop itself waits for.
     claiming: JoinSet<Claimed>,
     under_way: JoinSet<()>,
-    /// Whose place each delivery under way takes.
-    places: HashMap<Id, IntegrationId>,
+    /// The destination whose place each delivery under way takes.
+    delivering: HashMap<Id, IntegrationId>,
     /// Whether there may be work that has not been claimed.
     look: bool,
     /// No claim before this instant, after one that failed.
@@ -75,7 +74,7 @@ pub(crate) struct Lane {
     outage: Outage,
 }
 
-impl Lane {
+impl QueueLoop {
     pub(crate) fn new(deps: &Deps, settings: &Settings, deliverer: Deliverer, recorder: mpsc::Sender<AttemptRecord>) -> Self {
         let queue = deliverer.queue;
         let limits = Limits { places: settings.places(queue), per_destination: settings.per_destination, batch: settings.batch };
@@ -92,10 +91,10 @@ impl Lane {
             timeout: settings.timeout,
             poll: settings.poll,
             drain: settings.drain,
-            destinations: Destinations::new(limits),
+            places: Places::new(limits),
             claiming: JoinSet::new(),
             under_way: JoinSet::new(),
-            places: HashMap::new(),
+            delivering: HashMap::new(),
             look: true,
             pause_until: None,
             backoff: BACKOFF_MIN,
@@ -127,12 +126,12 @@ impl Lane {
         if !self.look || self.pause_until.is_some() || !self.claiming.is_empty() {
             return;
         }
-        let Some(limit) = self.destinations.claim_limit() else { return };
+        let Some(limit) = self.places.claim_limit() else { return };
         // Before the look: what is signalled from now on is not lost.
         self.wake.arm();
         self.look = false;
         let claim = Claim { now: self.clock.now(), limit, lease: self.lease };
-        let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.destinations.busy());
+        let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.places.busy());
         self.claiming.spawn(self.telemetry.scope(async move {
             let timer = deliverer.metrics.claim_jobs.start();
             let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), "claim_jobs");
@@ -185,7 +184,7 @@ impl Lane {
         let start_by = claim.now + (self.lease - self.timeout) / 2;
         for claimed in batch.jobs {
             self.deliverer.metrics.know_tenant(&claimed.job.tenant_id);
-            self.destinations.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
+            self.places.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
         }
         // The jobs have it to name it, however long they wait.
         span.end();
@@ -195,9 +194,9 @@ impl Lane {
     async fn start_waiting(&mut self) {
         let now = self.clock.now();
         let mut overdue = Vec::new();
-        while let Some((id, held)) = self.destinations.start() {
+        while let Some((id, held)) = self.places.start() {
             if held.start_by <= now {
-                self.destinations.finish(id);
+                self.places.finish(id);
                 overdue.push(held);
                 continue;
             }
@@ -208,7 +207,7 @@ impl Lane {
                     tracing::error!("the recorder is gone: an attempt was not recorded, its job comes back when its lease has passed");
                 }
             }));
-            self.places.insert(delivery.id(), id);
+            self.delivering.insert(delivery.id(), id);
         }
         self.release(overdue).await;
     }
@@ -223,8 +222,8 @@ impl Lane {
                 error.id()
             }
         };
-        if let Some(id) = self.places.remove(&task) {
-            self.look |= self.destinations.finish(id);
+        if let Some(id) = self.delivering.remove(&task) {
+            self.look |= self.places.finish(id);
         }
     }
 
@@ -232,7 +231,7 @@ impl Lane {
     async fn tick(&mut self) {
         self.look = true;
         let now = self.clock.now();
-        let overdue = self.destinations.take_waiting(|held| held.start_by <= now);
+        let overdue = self.places.take_waiting(|held| held.start_by <= now);
         self.release(overdue).await;
     }
 
@@ -243,7 +242,7 @@ impl Lane {
         if let Ok(Some(Ok(Claimed { claim, result: Ok(Some((batch, span))) }))) = timeout_at(claimed_by, self.claiming.join_next()).await {
             self.hold(claim, batch, &span);
         }
-        let waiting = self.destinations.take_waiting(|_| true);
+        let waiting = self.places.take_waiting(|_| true);
         let released = timeout_at(deadline, self.release(waiting)).await;
         if released.is_err() {
             tracing::warn!("waiting jobs could not be given back in time: they come back when their lease has passed");

@@ -12,7 +12,7 @@ use pulse_store::{CommitSummary, Error};
 use pulse_telemetry::Span;
 use pulse_telemetry::opentelemetry::KeyValue;
 
-use crate::QUEUE_NAME;
+use crate::metrics::QUEUE_NAME;
 
 /// The kind of failure of a change that the store left out.
 const NOT_APPLIED: &str = "not_applied";
