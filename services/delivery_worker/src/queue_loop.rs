@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
-use pulse_runtime::{Chain, Clock, Deps, Outage, Shutdown};
+use pulse_runtime::{Backoff, Chain, Clock, Deps, Outage, Shutdown, Ticker};
 use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake, within};
 use pulse_telemetry::{Activity, Span, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::attempt::Deliverer;
 use crate::places::{Limits, Places};
 use crate::settings::{STORE_MAX, Settings};
 
-/// The first wait after a claim failed; it doubles.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest wait after a claim that failed.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// What is granted to the store and the recorder before /ready complains, over what the settings allow a delivery.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -69,8 +67,8 @@ pub(crate) struct QueueLoop {
     look: bool,
     /// No claim before this instant, after one that failed.
     pause_until: Option<Instant>,
-    backoff: Duration,
     /// Of claims.
+    backoff: Backoff,
     outage: Outage,
 }
 
@@ -97,15 +95,14 @@ impl QueueLoop {
             delivering: HashMap::new(),
             look: true,
             pause_until: None,
-            backoff: BACKOFF_MIN,
+            backoff: Backoff::up_to(BACKOFF_MAX),
             outage: Outage::default(),
         }
     }
 
     /// Runs until shutdown, then drains: no new claims, what waits is given back, what is under way may finish.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
-        let mut ticks = interval(self.poll);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticker = Ticker::every(self.poll);
         loop {
             self.start_waiting().await;
             self.claim();
@@ -115,7 +112,7 @@ impl QueueLoop {
                 Some(claimed) = self.claiming.join_next() => self.claimed(claimed),
                 () = self.wake.signalled() => self.look = true,
                 () = sleep_until(self.pause_until.unwrap_or_else(Instant::now)), if self.pause_until.is_some() => self.pause_until = None,
-                _ = ticks.tick() => self.tick().await,
+                () = ticker.tick() => self.tick().await,
             }
         }
         self.drain().await;
@@ -154,7 +151,7 @@ impl QueueLoop {
         match claimed {
             Ok(Claimed { claim, result: Ok(brought) }) => {
                 self.activity.beat();
-                self.backoff = BACKOFF_MIN;
+                self.backoff.reset();
                 if let Some(lasted) = self.outage.ended() {
                     tracing::info!(queue = self.deliverer.queue.as_str(), ?lasted, "jobs can be claimed again");
                 }
@@ -170,13 +167,12 @@ impl QueueLoop {
     }
 
     fn back_off(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let queue = self.deliverer.queue.as_str();
+        let (queue, wait) = (self.deliverer.queue.as_str(), self.backoff.failed());
         if let Some(failures) = self.outage.failed() {
-            tracing::warn!(error = %Chain(error), queue, failures, retry_in = ?self.backoff, "jobs could not be claimed");
+            tracing::warn!(error = %Chain(error), queue, failures, retry_in = ?wait, "jobs could not be claimed");
         }
         self.look = true;
-        self.pause_until = Some(Instant::now() + self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        self.pause_until = Some(Instant::now() + wait);
     }
 
     fn hold(&mut self, claim: Claim, batch: JobBatch, span: &Span) {

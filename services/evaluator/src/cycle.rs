@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use pulse_domain::Timestamp;
 use pulse_domain::evaluation::{DeviceOutcome, DueDevice, IngestProgress, JudgeClock, judge};
 use pulse_domain::ids::{LeaseId, TenantId};
-use pulse_runtime::{Clock, Deps, Progress, Spans, spans};
+use pulse_runtime::{Backoff, Clock, Deps, Progress, Spans, spans};
 use pulse_store::{Claim, CommitSummary, DueBatch, SharedStore};
 use pulse_telemetry::Span;
 
@@ -19,9 +19,10 @@ use crate::settings::Settings;
 const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// Devices judged before other tasks get their turn: well under a millisecond.
 const JUDGED_AT_A_STRETCH: usize = 256;
-/// How often a commit is tried while the database is not available, and the wait between: cheaper than to wait for the lease to pass.
+/// How many times a commit is tried while the database is not available, and the longest wait between: cheaper than to wait for the lease
+/// to pass.
 const COMMIT_TRIES: u32 = 3;
-const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+const COMMIT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What a cycle works with.
 #[derive(Debug)]
@@ -104,9 +105,10 @@ impl Evaluator {
 
     /// A commit whose answer was lost finds its leases given back and changes nothing.
     async fn commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
+        let mut backoff = Backoff::up_to(COMMIT_PAUSE_MAX);
         for _ in 1..COMMIT_TRIES {
             match self.try_commit(lease, outcomes).await {
-                Err(error) if error.is_transient() => tokio::time::sleep(COMMIT_PAUSE).await,
+                Err(error) if error.is_transient() => tokio::time::sleep(backoff.failed()).await,
                 done => return done,
             }
         }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pulse_domain::ids::TokenId;
 use pulse_ops_worker::WatchTarget;
-use pulse_runtime::{Clock, Deps, Shutdown};
+use pulse_runtime::{Clock, Deps, Shutdown, Ticker};
 use pulse_simulator::sink::{Sink, SinkSettings};
 use pulse_simulator::{SimulateSettings, Simulation};
 use pulse_store::{Error, SharedStore};
@@ -76,15 +76,15 @@ pub(crate) async fn demo(
 async fn show(settings: &UpSettings, deps: &[Deps], console: &Console, simulation: &mut Simulation) -> anyhow::Result<()> {
     let bar = if console.is_live() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
-    let mut tick = tokio::time::interval(if console.is_live() { LIVE_EVERY } else { LINE_EVERY });
-    tick.tick().await;
+    let mut ticker = Ticker::every(if console.is_live() { LIVE_EVERY } else { LINE_EVERY });
+    ticker.tick().await;
     loop {
         tokio::select! {
             ended = simulation.driven() => {
                 bar.finish_and_clear();
                 return ended.map_err(anyhow::Error::from);
             }
-            _ = tick.tick() => {
+            () = ticker.tick() => {
                 let line = Totals::read(settings.devices, deps, &simulation.report()).line();
                 if console.is_live() {
                     bar.set_message(line);

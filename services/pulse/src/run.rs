@@ -40,12 +40,8 @@ async fn drained(settings: RunSettings, deps: Deps, listeners: Listeners, shutdo
     tracing::info!(service = name, listen = %settings.listen, "running");
     let running = service::start(settings.service, deps.clone(), &settings.services, listeners, shutdown.clone());
     let running = async { tokio::try_join!(running, metrics).map(|_| ()) };
-    let deadline = async {
-        shutdown.triggered().await;
-        tokio::time::sleep(DRAIN).await;
-    };
     tokio::select! {
         ended = running => ended.with_context(|| format!("{name} failed")),
-        () = deadline => Err(anyhow::anyhow!("{name} was cut: it did not drain within {DRAIN:?}")),
+        () = shutdown.overdue(DRAIN) => Err(anyhow::anyhow!("{name} was cut: it did not drain within {DRAIN:?}")),
     }
 }

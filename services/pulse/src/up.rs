@@ -53,7 +53,8 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
         let ended = if settings.demo {
             demo::demo(&settings, &endpoints, &deps, &console, &shutdown).await
         } else {
-            wait(settings.duration, &shutdown).await
+            wait(settings.duration, &shutdown).await;
+            Ok(())
         };
         shutdown.trigger();
         ended
@@ -122,12 +123,11 @@ fn services_here(settings: &UpSettings, endpoints: &[Endpoint]) -> anyhow::Resul
     Ok(services)
 }
 
-async fn wait(duration: Option<Duration>, shutdown: &Shutdown) -> anyhow::Result<()> {
-    tokio::select! {
-        () = shutdown.triggered() => {}
-        () = async { match duration { Some(duration) => tokio::time::sleep(duration).await, None => std::future::pending().await } } => {}
+async fn wait(duration: Option<Duration>, shutdown: &Shutdown) {
+    match duration {
+        Some(duration) => drop(shutdown.unless_triggered(tokio::time::sleep(duration)).await),
+        None => shutdown.triggered().await,
     }
-    Ok(())
 }
 
 fn announce(console: &Console, database: &Database, migrated: Option<Migrated>, endpoints: &[Endpoint], first_token: Option<&SecretToken>) {

@@ -5,6 +5,7 @@
 //! process and tests run side by side.
 
 pub mod attribute;
+mod backoff;
 mod clock;
 mod cycle;
 mod database_check;
@@ -18,8 +19,10 @@ mod shutdown;
 pub mod signals;
 pub mod spans;
 mod tasks;
+mod ticker;
 mod unavailable;
 
+pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock};
 pub use cycle::{CyclePlan, Progress, run_cycle};
 pub use database_check::AwaitedDatabase;
@@ -31,4 +34,5 @@ pub use settings::{ServerSettings, parse_duration};
 pub use shutdown::Shutdown;
 pub use spans::Spans;
 pub use tasks::Tasks;
+pub use ticker::Ticker;
 pub use unavailable::serve_unavailable;

@@ -1,5 +1,8 @@
 //! The wish to stop, handed down from `main`.
 
+use std::future::Future;
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 /// Asked to stop? Clones share the answer.
@@ -25,6 +28,17 @@ impl Shutdown {
     /// Waits until it is.
     pub async fn triggered(&self) {
         self.0.cancelled().await;
+    }
+
+    /// Waits until it is, and this much longer.
+    pub async fn overdue(&self, grace: Duration) {
+        self.triggered().await;
+        tokio::time::sleep(grace).await;
+    }
+
+    /// Does the work, unless it is triggered first: then the work is cut, and there is no result.
+    pub async fn unless_triggered<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.0.run_until_cancelled(work).await
     }
 
     /// One that is triggered with this, or alone.

@@ -57,10 +57,7 @@ impl Tasks {
     /// The first failure.
     pub async fn join(mut self, drain: Duration) -> Result<(), Error> {
         let mut first = Ok(());
-        let deadline = async {
-            self.shutdown.triggered().await;
-            tokio::time::sleep(drain).await;
-        };
+        let deadline = self.shutdown.overdue(drain);
         tokio::pin!(deadline);
         loop {
             let ended = tokio::select! {

@@ -56,11 +56,8 @@ impl Simulation {
             signing_secret: sink.signing_secret().clone(),
             slack_url: format!("{at}{SLACK_PATH}"),
         };
-        let access = tokio::select! {
-            biased;
-            () = shutdown.triggered() => return Err(Error::Stopped { what: "registering the fleet".into() }),
-            access = setup(&plan) => Arc::new(access?),
-        };
+        let access = shutdown.unless_triggered(setup(&plan)).await;
+        let access = Arc::new(access.ok_or_else(|| Error::Stopped { what: "registering the fleet".into() })??);
         let sent_readings = Arc::new(SentReadings::new(&access));
         sink.measure_with(Arc::clone(&sent_readings));
         let tally = Arc::new(DriveTally::new()?);
@@ -95,9 +92,8 @@ impl Simulation {
         let begun = Instant::now();
         let mut last = (self.arrivals(), Instant::now());
         while begun.elapsed() < within && last.1.elapsed() < QUIET {
-            tokio::select! {
-                () = shutdown.triggered() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+            if shutdown.unless_triggered(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+                return;
             }
             let arrivals = self.arrivals();
             if arrivals != last.0 {

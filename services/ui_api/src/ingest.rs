@@ -17,7 +17,7 @@ mod single;
 
 use std::sync::Arc;
 
-use pulse_runtime::{Deps, Shutdown, Tasks};
+use pulse_runtime::{Deps, Outage, Shutdown, Tasks};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -68,6 +68,7 @@ pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>) -> (
         metrics: Arc::clone(metrics),
         gap: Arc::clone(&gap),
         activity: deps.telemetry.readiness().activity("ingest_writer", BEAT_DEADLINE),
+        outage: Outage::default(),
         group_max: settings.ingest_group_max,
     };
     let ingest = Ingest {

@@ -14,7 +14,7 @@ use pulse_domain::credential::TokenHash;
 use pulse_domain::device::Lifecycle;
 use pulse_domain::ids::{DeviceKey, SiteId};
 use pulse_runtime::{Chain, Outage, Shutdown};
-use pulse_store::{DeviceCredential, SharedStore};
+use pulse_store::{DeviceCredential, SharedStore, within};
 use tokio::sync::{mpsc, oneshot};
 
 use super::gap::Gap;
@@ -149,17 +149,15 @@ impl Loader {
             waiting.push((lookup.keys.len(), lookup.reply));
             keys.extend(lookup.keys);
         }
-        let answered = tokio::time::timeout(LOOKUP_TIMEOUT, self.store.device_credentials(&keys)).await;
-        let failure = match answered {
-            Ok(Ok(found)) => {
+        let error = match within(LOOKUP_TIMEOUT, self.store.device_credentials(&keys)).await {
+            Ok(found) => {
                 self.outage.ended();
                 return self.reply(keys, found, waiting, forgotten_before);
             }
-            Ok(Err(error)) => Chain(&error).to_string(),
-            Err(elapsed) => elapsed.to_string(),
+            Err(error) => error,
         };
         if let Some(failures) = self.outage.failed() {
-            tracing::warn!(error = failure, failures, "the credentials of devices cannot be read: their messages are refused");
+            tracing::warn!(error = %Chain(&error), failures, "the credentials of devices cannot be read: their messages are refused");
         }
         self.gap.readings_were_refused();
         for (_, reply) in waiting {
