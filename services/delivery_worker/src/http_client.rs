@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pulse_domain::job::Failure;
-use pulse_runtime::{Clock, Error, attribute, spans};
+use pulse_runtime::{Clock, Error, attribute, spans, tls};
 use pulse_telemetry::Tracer;
 use pulse_telemetry::opentelemetry::KeyValue;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -13,7 +13,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use crate::egress::Guard;
 use crate::egress::resolver::GuardedResolver;
 use crate::settings::Settings;
-use crate::{excerpt, failure, retry_after, tls};
+use crate::{ca_file, excerpt, failure, retry_after};
 
 /// Much of the world closes idle connections after 5 s; one that is closed while we send costs a retry.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -49,11 +49,15 @@ pub(crate) struct Post {
 
 impl Http {
     /// # Errors
-    /// As [`tls::client_config`]; [`Error::Task`] when reqwest refuses the setup, a defect of the build.
+    /// [`Error::Settings`] when the CA file cannot be used; [`Error::Task`] when the client cannot be set up, a defect of the build.
     pub(crate) fn new(settings: &Settings, clock: Clock, tracer: Tracer) -> Result<Self, Error> {
+        let mut roots = tls::web_roots();
+        if let Some(ca_file) = &settings.ca_file {
+            ca_file::add_to(&mut roots, ca_file)?;
+        }
         let guard = Guard::new(settings.allow_http, settings.allowed_ranges.clone());
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls::client_config(roots)?)
             .dns_resolver(GuardedResolver::new(guard.clone()))
             // A proxy would resolve and connect in our place, past the guard.
             .no_proxy()

@@ -18,6 +18,7 @@
 //!   says what to do, and can be replayed.
 
 mod attempt;
+mod ca_file;
 mod channel;
 mod egress;
 mod excerpt;
@@ -29,7 +30,6 @@ mod queue_loop;
 mod recorder;
 mod retry_after;
 mod settings;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

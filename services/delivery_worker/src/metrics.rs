@@ -9,6 +9,13 @@ use pulse_domain::integration::Queue;
 use pulse_domain::job::ErrorKind;
 use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Definition, Operation, Telemetry};
 
+/// The label `operation` of one delivery.
+const DELIVERY_ATTEMPT: &str = "delivery_attempt";
+/// The label `operation` of a claim, and the name of the store's call in spans.
+pub(crate) const CLAIM_JOBS: &str = "claim_jobs";
+/// The label `operation` of recording a batch, and the name of its span and of the store's call in it.
+pub(crate) const RECORD_ATTEMPTS: &str = "record_attempts";
+
 const JOBS_FAILED: Definition =
     Definition::counter("pulse_delivery_jobs_failed_total", "{job}", "Jobs given up: dead until somebody replays them.", &["tenant_id"]);
 
@@ -80,9 +87,9 @@ impl Metrics {
             telemetry.observe(&IN_FLIGHT, &labels, move || f64::from(count.load(Ordering::Relaxed)));
         }
         Self {
-            delivery_attempt: telemetry.operation("delivery_attempt"),
-            claim_jobs: telemetry.operation("claim_jobs"),
-            record_attempts: telemetry.operation("record_attempts"),
+            delivery_attempt: telemetry.operation(DELIVERY_ATTEMPT),
+            claim_jobs: telemetry.operation(CLAIM_JOBS),
+            record_attempts: telemetry.operation(RECORD_ATTEMPTS),
             leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
             attempts: bound,
             alert_latency: CHANNELS.map(|channel| (channel, alert_latency.bind(&[("channel", channel)]))).into(),

@@ -15,6 +15,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::attempt::Deliverer;
+use crate::metrics::CLAIM_JOBS;
 use crate::places::{Limits, Places};
 use crate::settings::{STORE_MAX, Settings};
 
@@ -131,7 +132,7 @@ impl QueueLoop {
         let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.places.busy());
         self.claiming.spawn(self.telemetry.scope(async move {
             let timer = deliverer.metrics.claim_jobs.start();
-            let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), "claim_jobs");
+            let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), CLAIM_JOBS);
             let result = claiming.run(within(STORE_MAX, store.claim_jobs(deliverer.queue, claim, &busy))).await;
             match &result {
                 Ok(batch) if batch.jobs.is_empty() => timer.discard(),

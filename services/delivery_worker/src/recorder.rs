@@ -12,11 +12,9 @@ use pulse_runtime::{Backoff, Chain, Clock, Outage, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore, within};
 use tokio::sync::mpsc;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RECORD_ATTEMPTS};
 use crate::settings::STORE_MAX;
 
-/// The name of a batch's span, and of the call that writes it.
-const RECORD: &str = "record_attempts";
 /// The longest wait after the store was not available.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ impl Recorder {
         let mut batch = Vec::with_capacity(self.batch);
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let attempts = batch.iter().filter_map(|record| record.trace.as_ref());
-            let span = self.spans.tracer().span(RECORD).root().causes(attempts.map(TraceParent::as_str)).start();
+            let span = self.spans.tracer().span(RECORD_ATTEMPTS).root().causes(attempts.map(TraceParent::as_str)).start();
             span.in_scope(self.flush(&batch)).await;
             batch.clear();
         }
@@ -72,7 +70,7 @@ impl Recorder {
         let (mut backoff, mut outage) = (Backoff::up_to(BACKOFF_MAX), Outage::default());
         loop {
             let writing = within(STORE_MAX, self.store.record_attempts(batch, self.clock.now()));
-            let writing = self.spans.query(RECORD, batch.len(), writing);
+            let writing = self.spans.query(RECORD_ATTEMPTS, batch.len(), writing);
             match self.metrics.record_attempts.run(writing).await {
                 Ok(summary) => {
                     self.count(batch, &summary);

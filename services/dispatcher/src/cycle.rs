@@ -14,10 +14,14 @@ use pulse_telemetry::opentelemetry::KeyValue;
 use crate::commit::{Commit, RoutesByTenant};
 use crate::metrics::{Metrics, QUEUE_NAME};
 
+/// The names of the store's calls in spans.
+const CLAIM_EVENTS: &str = "claim_events";
+const COMMIT_DISPATCH: &str = "commit_dispatch";
+
 /// A commit is closed once it holds this many jobs: events with many routes each must not make one endless transaction.
 const JOBS_PER_COMMIT: usize = 5_000;
 
-/// An attribute of an event's span: how many jobs the event made.
+/// The attribute of an event's span that counts the jobs made from it.
 const JOBS: &str = "pulse.dispatch.jobs";
 /// The kind of failure of an event that stayed in the queue because its lease had passed.
 const LEASE_LOST: &str = "lease_lost";
@@ -40,7 +44,7 @@ impl Dispatcher {
     /// jobs that were made already are not made again.
     pub(crate) async fn step(&self) -> Result<Progress> {
         let claim = Claim { now: self.clock.now(), limit: self.batch, lease: self.lease };
-        let claiming = self.spans.claim(QUEUE_NAME, "claim_events");
+        let claiming = self.spans.claim(QUEUE_NAME, CLAIM_EVENTS);
         let batch = claiming.run(self.store.claim_events(claim)).await?;
         if batch.events.is_empty() {
             return Ok(Progress::Idle);
@@ -86,7 +90,7 @@ impl Dispatcher {
 
     async fn commit(&self, lease: LeaseId, commit: Commit, under_way: Vec<Span>) -> Result<()> {
         let call = self.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.clock.now());
-        let committed = self.spans.query("commit_dispatch", commit.events.len(), call).await;
+        let committed = self.spans.query(COMMIT_DISPATCH, commit.events.len(), call).await;
         match &committed {
             Err(error) => under_way.iter().for_each(|span| spans::fail(span, error)),
             Ok(done) => {

@@ -15,6 +15,10 @@ use crate::metrics::{Metrics, QUEUE_NAME};
 use crate::rules::{BatchRules, RuleCache};
 use crate::settings::Settings;
 
+/// The names of the store's calls in spans.
+const CLAIM_DUE_DEVICES: &str = "claim_due_devices";
+const COMMIT_EVALUATION: &str = "commit_evaluation";
+
 /// An instance of ingest that has not reported for this long is gone; it reports about once a second.
 const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// Devices judged before other tasks get their turn: well under a millisecond.
@@ -47,7 +51,7 @@ impl Evaluator {
         // Asked before the claim, so that whatever is durable by then is among the readings claimed.
         let ingest = self.store.ingest_progress(now, INGEST_ALIVE_WITHIN).await?;
         let claim = Claim { now, limit: self.settings.batch_size, lease: self.settings.lease };
-        let claiming = self.spans.claim(QUEUE_NAME, "claim_due_devices");
+        let claiming = self.spans.claim(QUEUE_NAME, CLAIM_DUE_DEVICES);
         let batch = claiming.run(self.store.claim_due_devices(claim, self.settings.readings_max)).await?;
         if batch.devices.is_empty() {
             return Ok(Progress::Idle);
@@ -117,7 +121,7 @@ impl Evaluator {
 
     async fn try_commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
         let commit = self.store.commit_evaluation(lease, outcomes, self.clock.now());
-        self.spans.query("commit_evaluation", outcomes.len(), commit).await
+        self.spans.query(COMMIT_EVALUATION, outcomes.len(), commit).await
     }
 }
 

@@ -19,6 +19,9 @@ use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
 
 const NAME: &str = "escalation";
+/// The names of the store's calls in spans.
+const ESCALATION_CANDIDATES: &str = "escalation_candidates";
+const ESCALATE: &str = "escalate";
 /// Alerts looked at in one step.
 const PAGE: u32 = 500;
 
@@ -49,7 +52,7 @@ impl Escalation {
     /// The events go on in this span's trace: no reading caused them.
     async fn escalate(&self, due: &[(TenantId, AlertId, u32)], now: Timestamp, span: &Span) -> Result<()> {
         let trace = trace_of(span);
-        let raised = self.spans.query("escalate", due.len(), self.store.escalate(due, now, trace.as_ref())).await?;
+        let raised = self.spans.query(ESCALATE, due.len(), self.store.escalate(due, now, trace.as_ref())).await?;
         self.escalated.add(raised);
         tracing::info!(alerts = raised, "alerts escalated");
         Ok(())
@@ -69,7 +72,7 @@ impl SubWorker for Escalation {
         let (alerts, policies) = self.store.escalation_candidates(now, after, PAGE).await?;
         let due = due(&alerts, &policies, now);
         if !due.is_empty() {
-            let span = self.spans.chore(NAME, "escalation_candidates", began);
+            let span = self.spans.chore(NAME, ESCALATION_CANDIDATES, began);
             span.run(self.escalate(&due, now, &span), spans::describe).await?;
         }
         if u32::try_from(alerts.len()).is_ok_and(|found| found < PAGE) {

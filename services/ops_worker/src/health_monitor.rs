@@ -28,6 +28,9 @@ use crate::target::WatchTarget;
 pub const SYSTEM_TENANT: &str = "pulse-system";
 
 const NAME: &str = "health_monitor";
+/// The names of the store's calls in spans.
+const OPEN_ALERT: &str = "open_alert";
+const APPLY_ALERT_CHANGES: &str = "apply_alert_changes";
 /// The site of SYSTEM_HEALTH alerts.
 const SYSTEM_SITE: &str = "pulse";
 
@@ -80,11 +83,11 @@ impl HealthMonitor {
         if verdict == Verdict::Undecided {
             return Ok(());
         }
-        let open = self.spans.query("open_alert", 1, self.store.open_alert(&self.tenant_id, &target.fingerprint)).await?;
+        let open = self.spans.query(OPEN_ALERT, 1, self.store.open_alert(&self.tenant_id, &target.fingerprint)).await?;
         let Some(change) = self.change(target, verdict, open.as_ref(), now) else { return Ok(()) };
         let change = [change];
         let call = self.store.apply_alert_changes(&self.tenant_id, &change, now);
-        let done = self.spans.query("apply_alert_changes", change.len(), call).await?;
+        let done = self.spans.query(APPLY_ALERT_CHANGES, change.len(), call).await?;
         self.alerts.opened.add(done.opened.len() as u64);
         self.alerts.closed.add(done.closed.len() as u64);
         let service = target.watch.name();

@@ -14,6 +14,9 @@ use crate::settings::Settings;
 use crate::sub_worker::{self, Plan, STORE_DEADLINE, SubWorker};
 
 const NAME: &str = "jobs_expiry";
+/// The names of the store's calls in spans.
+const EXPIRE_JOB_LEASES: &str = "expire_job_leases";
+const PURGE_FINISHED: &str = "purge_finished";
 
 /// Brings jobs back at its own pace, and removes finished work at retention's.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl JobsExpiry {
         if expired.rows > 0 {
             let log =
                 async { tracing::warn!(jobs = expired.rows, "jobs were not finished within their lease: a delivery worker died or hangs") };
-            sub_worker::with_rows(self.spans.chore(NAME, "expire_job_leases", began), expired.rows).in_scope(log).await;
+            sub_worker::with_rows(self.spans.chore(NAME, EXPIRE_JOB_LEASES, began), expired.rows).in_scope(log).await;
         }
         Ok(expired.more)
     }
@@ -74,7 +77,7 @@ impl JobsExpiry {
         let purged = self.store.purge_finished(now - self.keep_finished, self.step_rows).await?;
         self.finished_purged.add(purged.rows);
         if purged.rows > 0 {
-            drop(sub_worker::with_rows(self.spans.chore(NAME, "purge_finished", began), purged.rows));
+            drop(sub_worker::with_rows(self.spans.chore(NAME, PURGE_FINISHED, began), purged.rows));
         }
         if !purged.more {
             *self.next_purge_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + self.purge_every);

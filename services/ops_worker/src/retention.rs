@@ -12,6 +12,8 @@ use crate::settings::Settings;
 use crate::sub_worker::{self, Plan, STORE_DEADLINE, SubWorker};
 
 const NAME: &str = "retention";
+/// The name of the store's call in spans.
+const PURGE_READINGS: &str = "purge_readings";
 
 /// Removes old readings.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl SubWorker for Retention {
         let purged = self.store.purge_readings(self.clock.now() - self.keep, self.step_rows).await?;
         self.purged.add(purged.rows);
         if purged.rows > 0 {
-            drop(sub_worker::with_rows(self.spans.chore(NAME, "purge_readings", began), purged.rows));
+            drop(sub_worker::with_rows(self.spans.chore(NAME, PURGE_READINGS, began), purged.rows));
         }
         Ok(if purged.more { Progress::MoreAfter(self.step_pause) } else { Progress::Idle })
     }

@@ -20,6 +20,7 @@ pub mod signals;
 pub mod spans;
 mod tasks;
 mod ticker;
+pub mod tls;
 mod unavailable;
 
 pub use backoff::Backoff;
@@ -30,7 +31,7 @@ pub use deps::Deps;
 pub use error::{BindError, Chain, Error};
 pub use outage::Outage;
 pub use server::{Listeners, bind, serve};
-pub use settings::{ServerSettings, parse_duration};
+pub use settings::{ServerSettings, defaults, parse_duration};
 pub use shutdown::Shutdown;
 pub use spans::Spans;
 pub use tasks::Tasks;

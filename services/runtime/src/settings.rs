@@ -30,9 +30,41 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(unit_millis).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// The settings as they are where nobody sets any, whatever the environment holds. So each default is written once, at its flag.
+///
+/// `required` are the arguments that have no default, as on a command line.
+///
+/// # Panics
+/// When a default does not fit its own setting, which every test finds.
+#[expect(clippy::expect_used, reason = "the defaults are constants of the program")]
+pub fn defaults<S: clap::Args>(required: &[&str]) -> S {
+    let command = S::augment_args(clap::Command::new("defaults").no_binary_name(true));
+    let command = command.mut_args(|argument| argument.env(clap::builder::Resettable::Reset));
+    let matches = command.try_get_matches_from(required).and_then(|matches| S::from_arg_matches(&matches));
+    matches.expect("the defaults of settings")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, PartialEq, clap::Args)]
+    struct Settings {
+        #[arg(long, env = "PATH", default_value = "nowhere")]
+        path: String,
+        #[arg(long, env = "HOME")]
+        home: Option<String>,
+        #[arg(long)]
+        number: u32,
+        #[arg(skip = Duration::from_secs(1))]
+        pace: Duration,
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_flags_whatever_the_environment_holds() {
+        let expected = Settings { path: "nowhere".to_owned(), home: None, number: 7, pace: Duration::from_secs(1) };
+        assert_eq!(defaults::<Settings>(&["--number", "7"]), expected);
+    }
 
     #[test]
     fn durations_are_read() {

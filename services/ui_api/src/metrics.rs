@@ -11,6 +11,9 @@ pub(crate) use ingest::{IngestMetrics, TenantMeter};
 use http::{HTTP_DURATION, HTTP_REQUESTS};
 use ingest::{INGEST_DROPPED, INGEST_MESSAGES, INGEST_QUEUE_DEPTH};
 
+/// The label `operation` of one group's commit, and the name of the group's span.
+pub(crate) const INGEST_WRITE: &str = "ingest_write";
+
 const AUTH_FAILURES: Definition =
     Definition::counter("pulse_auth_failures_total", "{failure}", "Requests and messages refused for who sent them.", &["reason"]);
 const FLEET_ACTIVE_ALERTS: Definition =
@@ -96,7 +99,7 @@ impl Metrics {
         let auth_failures = telemetry.counter(&AUTH_FAILURES);
         Self {
             ingest: IngestMetrics::new(telemetry),
-            ingest_write: telemetry.operation("ingest_write"),
+            ingest_write: telemetry.operation(INGEST_WRITE),
             active_alerts: telemetry.snapshot(&FLEET_ACTIVE_ALERTS),
             devices_by_status: telemetry.snapshot(&FLEET_DEVICES),
             auth_failures: AuthFailure::ALL.map(|reason| auth_failures.bind(&[("reason", reason.as_str())])),

@@ -16,10 +16,10 @@ use pulse_telemetry::Activity;
 
 use super::gap::Gap;
 use super::queue::{Draft, Group, Queue, Refused, WriteError};
-use crate::metrics::Metrics;
+use crate::metrics::{INGEST_WRITE, Metrics};
 
-/// The name of a group's span, in a trace of its own: its requests are many.
-const SPAN: &str = "ingest_write";
+/// The name of the store's call in spans.
+const APPEND_READINGS: &str = "append_readings";
 /// The longest one write may take; the store then has all of it or nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often an idle writer shows that it lives.
@@ -83,7 +83,8 @@ impl WriteLoop {
             self.activity.beat();
             match self.queue.take(self.group_max) {
                 Some(group) => {
-                    let span = self.spans.tracer().span(SPAN).root().causes(group.traces().map(TraceParent::as_str)).start();
+                    // In a trace of its own: its requests are many.
+                    let span = self.spans.tracer().span(INGEST_WRITE).root().causes(group.traces().map(TraceParent::as_str)).start();
                     span.in_scope(self.write(group)).await;
                 }
                 None if self.queue.is_closed() => break,
@@ -119,7 +120,7 @@ impl WriteLoop {
     }
 
     async fn append(&self, readings: &[NewReading]) -> pulse_store::Result<()> {
-        let append = self.spans.query("append_readings", readings.len(), self.store.append_readings(readings));
+        let append = self.spans.query(APPEND_READINGS, readings.len(), self.store.append_readings(readings));
         self.metrics.ingest_write.run(within(WRITE_TIMEOUT, append)).await
     }
 
