@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pulse_domain::integration::Queue;
 use pulse_domain::retry::RetryPolicy;
-use pulse_runtime::{Error, parse_duration};
+use pulse_runtime::{Error, defaults, parse_duration};
 
 /// The longest of any duration here: far beyond sense, and far from where instants overflow.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -93,46 +93,23 @@ pub struct Settings {
     #[arg(id = "delivery_retry_max", long = "delivery-retry-max", env = "PULSE_DELIVERY_RETRY_MAX", value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
     pub retry_max: Duration,
 
-    /// Attempts in all; then the job is dead until somebody replays it
-    #[arg(
-        id = "delivery_attempts_max",
-        long = "delivery-attempts-max",
-        env = "PULSE_DELIVERY_ATTEMPTS_MAX",
-        value_name = "N",
-        default_value_t = 5
-    )]
+    /// Attempts in all; then the job is dead until somebody replays it. Both delivery_worker and ops_worker read it
+    #[arg(id = "delivery_attempts_max", long = "delivery-attempts-max", env = "PULSE_DELIVERY_ATTEMPTS_MAX", value_name = "N",
+          default_value_t = RetryPolicy::default().attempts_max, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub attempts_max: u32,
 
     /// How often the depth of the queues is counted
     #[arg(id = "delivery_queue_probe", long = "delivery-queue-probe", env = "PULSE_DELIVERY_QUEUE_PROBE", value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub queue_probe: Duration,
 
-    /// How long deliveries under way may take to finish when the service stops
-    #[arg(id = "delivery_drain", long = "delivery-drain", env = "PULSE_DELIVERY_DRAIN", value_name = "TIME", default_value = "8s", value_parser = parse_duration)]
+    /// How long deliveries under way may take to finish when the service stops.
+    #[arg(skip = Duration::from_secs(8))]
     pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let RetryPolicy { base, max, attempts_max } = RetryPolicy::default();
-        Self {
-            concurrency: 128,
-            notification_concurrency: 32,
-            per_destination: 16,
-            timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            lease: Duration::from_secs(60),
-            poll: Duration::from_secs(1),
-            batch: 256,
-            allow_http: false,
-            allowed_ranges: Vec::new(),
-            ca_file: None,
-            retry_base: base,
-            retry_max: max,
-            attempts_max,
-            queue_probe: Duration::from_secs(5),
-            drain: Duration::from_secs(8),
-        }
+        defaults(&[])
     }
 }
 
@@ -147,7 +124,6 @@ impl Settings {
             ("PULSE_DELIVERY_NOTIFICATION_CONCURRENCY", self.notification_concurrency),
             ("PULSE_DELIVERY_PER_DESTINATION", self.per_destination),
             ("PULSE_DELIVERY_BATCH", self.batch),
-            ("PULSE_DELIVERY_ATTEMPTS_MAX", self.attempts_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::Settings(format!("{name} must be at least 1")));
@@ -163,9 +139,6 @@ impl Settings {
         ];
         if let Some((name, _)) = lasting.iter().find(|(_, value)| value.is_zero() || *value > DURATION_MAX) {
             return Err(Error::Settings(format!("{name} must be longer than 0s and at most 30d")));
-        }
-        if self.drain > DURATION_MAX {
-            return Err(Error::Settings("PULSE_DELIVERY_DRAIN must be at most 30d".to_owned()));
         }
         let ordered = [
             ("PULSE_DELIVERY_LEASE", self.lease, "longer than", "PULSE_DELIVERY_TIMEOUT", self.timeout, self.lease > self.timeout),
@@ -212,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_of_the_flags_are_the_defaults_of_the_type() {
-        let parsed = Cli::try_parse_from(["pulse"]).unwrap().delivery;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
+    fn the_defaults_hold() {
+        let defaults = Settings::default();
+        defaults.validate().unwrap();
+        assert_eq!(defaults.retry_policy(), RetryPolicy::default());
     }
 
     #[test]
@@ -233,7 +206,6 @@ mod tests {
             (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1"),
             (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1"),
             (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be longer than 0s and at most 30d"),
-            (Settings { drain: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_DRAIN must be at most 30d"),
             (Settings { retry_max: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be longer than 0s and at most 30d"),
             (
                 Settings { lease: Duration::from_secs(10), ..defaults() },

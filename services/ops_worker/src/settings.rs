@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use pulse_domain::retry::RetryPolicy;
-use pulse_runtime::{Error, parse_duration};
+use pulse_runtime::{Error, defaults, parse_duration};
 
 use crate::target::WatchTarget;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most services to watch: each is a request of its own at every check.
 const WATCH_MAX: usize = 100;
-/// The most rows in one step: a step holds up other writers.
-const STEP_ROWS_MAX: u32 = 100_000;
+/// More failed checks than this would keep a service that is down unseen.
+const HEALTH_FAILURES_MAX: u32 = 100;
 /// The longest interval, so that no sub-worker is idle for good by a slip of the pen.
 const INTERVAL_MAX: Duration = DAY.saturating_mul(7);
 /// What is kept for less than this may not have been seen by anybody.
@@ -48,9 +48,8 @@ pub struct Settings {
     )]
     pub health_failures: u32,
 
-    /// How often alerts are looked at for escalation
-    #[arg(id = "ops_escalation_interval", long = "ops-escalation-interval", env = "PULSE_OPS_ESCALATION_INTERVAL", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "10s")]
+    /// How often alerts are looked at for escalation.
+    #[arg(skip = Duration::from_secs(10))]
     pub escalation_interval: Duration,
 
     /// How often jobs are looked at whose worker did not finish them
@@ -58,9 +57,8 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "10s")]
     pub expiry_interval: Duration,
 
-    /// Attempts after which a job that was not finished is dead; as the delivery worker has it
-    #[arg(id = "ops_attempts_max", long = "ops-attempts-max", env = "PULSE_OPS_ATTEMPTS_MAX", value_name = "ATTEMPTS",
-          default_value_t = RetryPolicy::default().attempts_max)]
+    /// Attempts after which a job that was not finished is dead: the delivery worker's setting of the same name.
+    #[arg(skip = RetryPolicy::default().attempts_max)]
     pub attempts_max: u32,
 
     /// How long finished jobs, dispatched events and closed alerts are kept
@@ -73,18 +71,16 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "30d")]
     pub keep_readings: Duration,
 
-    /// How often old rows are looked for
-    #[arg(id = "ops_retention_interval", long = "ops-retention-interval", env = "PULSE_OPS_RETENTION_INTERVAL", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "10m")]
+    /// How often old rows are looked for.
+    #[arg(skip = Duration::from_secs(10 * 60))]
     pub retention_interval: Duration,
 
-    /// Rows changed or removed in one step
-    #[arg(id = "ops_step_rows", long = "ops-step-rows", env = "PULSE_OPS_STEP_ROWS", value_name = "ROWS", default_value_t = 5_000)]
+    /// Rows changed or removed in one step: a step holds up other writers.
+    #[arg(skip = 5_000u32)]
     pub step_rows: u32,
 
-    /// The pause between steps that remove rows, in which the database is others'
-    #[arg(id = "ops_step_pause", long = "ops-step-pause", env = "PULSE_OPS_STEP_PAUSE", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "200ms")]
+    /// The pause between steps that remove rows, in which the database is others'.
+    #[arg(skip = Duration::from_millis(200))]
     pub step_pause: Duration,
 
     /// The longest wait after errors; the first is 100 ms, each further one doubles
@@ -92,30 +88,14 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "10s")]
     pub backoff_max: Duration,
 
-    /// How long work under way may take to end at shutdown
-    #[arg(id = "ops_drain", long = "ops-drain", env = "PULSE_OPS_DRAIN", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "8s")]
+    /// How long work under way may take to end at shutdown.
+    #[arg(skip = Duration::from_secs(8))]
     pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            watch: Vec::new(),
-            health_interval: Duration::from_secs(10),
-            health_timeout: Duration::from_secs(3),
-            health_failures: 2,
-            escalation_interval: Duration::from_secs(10),
-            expiry_interval: Duration::from_secs(10),
-            attempts_max: RetryPolicy::default().attempts_max,
-            keep_finished: DAY * 30,
-            keep_readings: DAY * 30,
-            retention_interval: Duration::from_secs(10 * 60),
-            step_rows: 5_000,
-            step_pause: Duration::from_millis(200),
-            backoff_max: Duration::from_secs(10),
-            drain: Duration::from_secs(8),
-        }
+        defaults(&[])
     }
 }
 
@@ -130,18 +110,14 @@ impl Settings {
 
     fn check(&self) -> Result<(), String> {
         self.check_watch()?;
-        number("PULSE_OPS_HEALTH_FAILURES", self.health_failures, 100)?;
-        number("PULSE_OPS_ATTEMPTS_MAX", self.attempts_max, 100)?;
-        number("PULSE_OPS_STEP_ROWS", self.step_rows, STEP_ROWS_MAX)?;
+        if !(1..=HEALTH_FAILURES_MAX).contains(&self.health_failures) {
+            return Err(format!("PULSE_OPS_HEALTH_FAILURES must be from 1 to {HEALTH_FAILURES_MAX}, it is {}", self.health_failures));
+        }
         for (name, interval) in [
             ("PULSE_OPS_HEALTH_INTERVAL", self.health_interval),
             ("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout),
-            ("PULSE_OPS_ESCALATION_INTERVAL", self.escalation_interval),
             ("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval),
-            ("PULSE_OPS_RETENTION_INTERVAL", self.retention_interval),
-            ("PULSE_OPS_STEP_PAUSE", self.step_pause),
             ("PULSE_OPS_BACKOFF_MAX", self.backoff_max),
-            ("PULSE_OPS_DRAIN", self.drain),
         ] {
             if interval.is_zero() || interval > INTERVAL_MAX {
                 return Err(format!("{name} must be more than 0 and at most 7d, it is {interval:?}"));
@@ -167,10 +143,6 @@ impl Settings {
     }
 }
 
-fn number(name: &str, value: u32, max: u32) -> Result<(), String> {
-    if (1..=max).contains(&value) { Ok(()) } else { Err(format!("{name} must be from 1 to {max}, it is {value}")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,10 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn the_command_lines_defaults_are_the_defaults_and_hold() {
-        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
+    fn the_defaults_hold() {
+        Settings::default().validate().unwrap();
     }
 
     #[test]
@@ -210,10 +180,8 @@ mod tests {
                 "PULSE_OPS_WATCH may name at most 100 services, it names 101",
             ),
             (Settings { health_failures: 0, ..good() }, "PULSE_OPS_HEALTH_FAILURES must be from 1 to 100, it is 0"),
-            (Settings { attempts_max: 0, ..good() }, "PULSE_OPS_ATTEMPTS_MAX must be from 1 to 100, it is 0"),
-            (Settings { step_rows: 100_001, ..good() }, "PULSE_OPS_STEP_ROWS must be from 1 to 100000, it is 100001"),
             (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be more than 0"),
-            (Settings { retention_interval: DAY * 8, ..good() }, "PULSE_OPS_RETENTION_INTERVAL must be more than 0 and at most 7d"),
+            (Settings { expiry_interval: DAY * 8, ..good() }, "PULSE_OPS_EXPIRY_INTERVAL must be more than 0 and at most 7d"),
             (Settings { keep_readings: Duration::from_secs(1), ..good() }, "PULSE_OPS_KEEP_READINGS must be from 1h to 36500d, it is 1s"),
             (Settings { keep_finished: Duration::MAX, ..good() }, "PULSE_OPS_KEEP_FINISHED must be from 1h to 36500d"),
         ] {

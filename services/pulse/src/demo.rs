@@ -53,7 +53,7 @@ pub(crate) async fn demo(
     let (token_id, token) =
         operator_token(store.as_ref(), TOKEN_NAME, Clock::system().now()).await.context("the demo's token cannot be made")?;
     console.say(&format!("  Demo: tenant \"demo\", an operator's token for this run: {}", token.reveal()));
-    let mut simulate = SimulateSettings::new(format!("http://{}", endpoints[0].public), token)?;
+    let mut simulate = SimulateSettings::new(format!("http://{}", endpoints[0].public), token);
     simulate.devices = settings.devices;
     simulate.rate = settings.rate;
     simulate.duration = settings.duration;

@@ -133,6 +133,10 @@ pub(crate) fn start(service: Service, deps: Deps, settings: &ServiceSettings, li
         Service::DeliveryWorker => {
             Box::pin(telemetry.scope(pulse_delivery_worker::run(deps, settings.delivery_worker, listeners, shutdown)))
         }
-        Service::OpsWorker => Box::pin(telemetry.scope(pulse_ops_worker::run(deps, settings.ops_worker, listeners, shutdown))),
+        Service::OpsWorker => {
+            // A job is dead after as many attempts, whether its worker gave it up or died over it.
+            let settings = pulse_ops_worker::Settings { attempts_max: settings.delivery_worker.attempts_max, ..settings.ops_worker };
+            Box::pin(telemetry.scope(pulse_ops_worker::run(deps, settings, listeners, shutdown)))
+        }
     }
 }

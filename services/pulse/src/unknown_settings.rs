@@ -80,6 +80,10 @@ mod tests {
             check_one("PULSE_PORTBASE").unwrap_err(),
             "PULSE_PORTBASE is set, but there is no such setting; did you mean PULSE_PORT_BASE?"
         );
+        let mut known = BTreeSet::new();
+        collect(&crate::cli::Cli::command(), &mut known);
+        let gone = check_names(["PULSE_OPS_ATTEMPTS_MAX".to_owned()].into_iter(), &known).unwrap_err().to_string();
+        assert_eq!(gone, "PULSE_OPS_ATTEMPTS_MAX is set, but there is no such setting; did you mean PULSE_DELIVERY_ATTEMPTS_MAX?");
         assert_eq!(check_one("PULSE_XYZZY_42").unwrap_err(), "PULSE_XYZZY_42 is set, but there is no such setting");
     }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pulse_domain::credential::SecretToken;
-use pulse_domain::ids::{InvalidName, TenantId};
-use pulse_runtime::parse_duration;
+use pulse_domain::ids::TenantId;
+use pulse_runtime::{defaults, parse_duration};
 
 use crate::drive::DrivePlan;
 use crate::fleet::{FleetPlan, Troubles};
@@ -71,22 +71,9 @@ pub struct SimulateSettings {
 
 impl SimulateSettings {
     /// The defaults of the command line.
-    pub fn new(url: impl Into<String>, token: SecretToken) -> Result<Self, InvalidName> {
-        Ok(Self {
-            url: url.into(),
-            token,
-            tenant: TenantId::parse("demo")?,
-            devices: 200,
-            rate: None,
-            duration: None,
-            seed: 42,
-            batch_share: 0.3,
-            connections: 64,
-            silence: Duration::from_secs(45),
-            sink_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            sink_url: None,
-            settle: Duration::from_secs(5),
-        })
+    pub fn new(url: impl Into<String>, token: SecretToken) -> Self {
+        // The token has no default.
+        Self { url: url.into(), token, ..defaults(&["--token", "none"]) }
     }
 
     /// The fleet that they describe.
@@ -157,10 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_command_line() {
-        let defaults = SimulateSettings::new("http://127.0.0.1:8081", SecretToken::from_text("hush")).unwrap();
-        assert_eq!(format!("{:?}", parse(&[]).unwrap()), format!("{defaults:?}"));
-        assert!(!format!("{defaults:?}").contains("hush"));
+    fn a_token_is_not_shown() {
+        assert!(!format!("{:?}", parse(&[]).unwrap()).contains("hush"));
     }
 
     #[test]
