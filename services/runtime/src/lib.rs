@@ -13,6 +13,7 @@ mod deps;
 mod error;
 pub mod logging;
 mod outage;
+pub mod problem;
 mod server;
 mod settings;
 mod shutdown;

@@ -1,21 +1,13 @@
-//! What every channel delivers and how: the message, and what is the same for all channels over HTTP.
+//! What is delivered: the message, and what is the same for all channels over HTTP.
 
-use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::job::{Failure, Job};
+use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{StatusCode, Url};
 
 use crate::failure;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-
-/// A kind of destination.
-#[async_trait]
-pub(crate) trait Channel: Send + Sync {
-    /// Makes one attempt. The status is the receiver's acknowledgement.
-    async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure>;
-}
 
 /// What is to be delivered.
 #[derive(Debug, Clone, Copy)]
