@@ -6,7 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pulse_domain::integration::Queue;
 use pulse_domain::retry::RetryPolicy;
-use pulse_runtime::{Error, defaults, parse_duration};
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
+use pulse_runtime::{Error, parse_duration};
 
 /// The longest of any duration here: far beyond sense, and far from where instants overflow.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -119,16 +120,15 @@ impl Settings {
     /// # Errors
     /// [`Error::Settings`] naming the first setting that does not fit, and what would.
     pub fn validate(&self) -> Result<(), Error> {
-        let positive = [
+        for (name, number) in [
             ("PULSE_DELIVERY_CONCURRENCY", self.concurrency),
             ("PULSE_DELIVERY_NOTIFICATION_CONCURRENCY", self.notification_concurrency),
             ("PULSE_DELIVERY_PER_DESTINATION", self.per_destination),
             ("PULSE_DELIVERY_BATCH", self.batch),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::Settings(format!("{name} must be at least 1")));
+        ] {
+            check_number(name, number, 1..)?;
         }
-        let lasting = [
+        for (name, duration) in [
             ("PULSE_DELIVERY_TIMEOUT", self.timeout),
             ("PULSE_DELIVERY_CONNECT_TIMEOUT", self.connect_timeout),
             ("PULSE_DELIVERY_LEASE", self.lease),
@@ -136,9 +136,8 @@ impl Settings {
             ("PULSE_DELIVERY_RETRY_BASE", self.retry_base),
             ("PULSE_DELIVERY_RETRY_MAX", self.retry_max),
             ("PULSE_DELIVERY_QUEUE_PROBE", self.queue_probe),
-        ];
-        if let Some((name, _)) = lasting.iter().find(|(_, value)| value.is_zero() || *value > DURATION_MAX) {
-            return Err(Error::Settings(format!("{name} must be longer than 0s and at most 30d")));
+        ] {
+            check_duration(name, duration, DURATION_MIN..=DURATION_MAX)?;
         }
         let ordered = [
             ("PULSE_DELIVERY_LEASE", self.lease, "longer than", "PULSE_DELIVERY_TIMEOUT", self.timeout, self.lease > self.timeout),
@@ -174,15 +173,9 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use pulse_runtime::settings::parse;
 
     use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[command(flatten)]
-        delivery: Settings,
-    }
 
     #[test]
     fn the_defaults_hold() {
@@ -193,8 +186,8 @@ mod tests {
 
     #[test]
     fn ranges_are_a_list_of_networks() {
-        let parse = |text: &str| Cli::try_parse_from(["pulse", "--delivery-allowed-ranges", text]);
-        assert_eq!(parse("127.0.0.0/8,fd00::/8").unwrap().delivery.allowed_ranges.len(), 2);
+        let parse = |text: &str| parse::<Settings>(&["--delivery-allowed-ranges", text]);
+        assert_eq!(parse("127.0.0.0/8,fd00::/8").unwrap().allowed_ranges.len(), 2);
         let error = parse("127.0.0.1-127.0.0.9").unwrap_err().to_string();
         assert!(error.contains("--delivery-allowed-ranges"), "{error}");
     }
@@ -203,10 +196,10 @@ mod tests {
     fn settings_that_cannot_work_are_named() {
         let defaults = Settings::default;
         for (settings, expected) in [
-            (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1"),
-            (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1"),
-            (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be longer than 0s and at most 30d"),
-            (Settings { retry_max: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be longer than 0s and at most 30d"),
+            (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1, it is 0"),
+            (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1, it is 0"),
+            (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be from 1ms to 30d, it is 0ms"),
+            (Settings { retry_max: DURATION_MAX * 2, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be from 1ms to 30d, it is 60d"),
             (
                 Settings { lease: Duration::from_secs(10), ..defaults() },
                 "PULSE_DELIVERY_LEASE is 10s but must be longer than PULSE_DELIVERY_TIMEOUT, which is 10s",

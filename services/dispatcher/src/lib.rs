@@ -13,7 +13,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_runtime::{CyclePlan, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
+use pulse_runtime::{CyclePlan, DRAIN, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve_admin};
 use pulse_store::Topic;
 
 pub use settings::Settings;
@@ -30,12 +30,9 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let shutdown = shutdown.child();
     let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.dispatch_backlog(now).await });
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
-    tasks.spawn("the admin server", {
-        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
-        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
-    });
-    tasks.spawn_loop(OPERATION, dispatch(deps, settings.clone(), shutdown));
-    tasks.join(settings.drain).await
+    serve_admin(&mut tasks, &deps.telemetry, listeners, shutdown.clone());
+    tasks.spawn_loop(OPERATION, dispatch(deps, settings, shutdown));
+    tasks.join(DRAIN).await
 }
 
 async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {

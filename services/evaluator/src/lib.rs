@@ -13,7 +13,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use pulse_runtime::{Chain, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
+use pulse_runtime::{Chain, DRAIN, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve_admin};
 use pulse_store::{PageRequest, Topic};
 
 pub use settings::Settings;
@@ -35,12 +35,8 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let metrics = Metrics::new(&deps.telemetry);
     know_tenants(&deps, &metrics).await;
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
-    tasks.spawn("the admin server", {
-        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
-        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
-    });
+    serve_admin(&mut tasks, &deps.telemetry, listeners, shutdown.clone());
     let wake = deps.store.wake(Topic::Readings);
-    let drain = settings.drain;
     let (plan, operation) = (settings.plan(), deps.telemetry.operation(OPERATION));
     let evaluator = Arc::new(Evaluator::new(&deps, settings, metrics));
     tasks.spawn_loop(OPERATION, async move {
@@ -50,7 +46,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
         };
         run_cycle(plan, &deps, operation, Some(wake), shutdown, step).await;
     });
-    tasks.join(drain).await
+    tasks.join(DRAIN).await
 }
 
 /// Makes the counters of tenants that exist show 0 from the first scrape on. Those that come later show from their first judgement on.

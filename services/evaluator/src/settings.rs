@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pulse_runtime::{CyclePlan, Error, defaults, parse_duration};
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
+use pulse_runtime::{CyclePlan, Error, parse_duration};
 
 use crate::metrics::OPERATION;
 
@@ -65,10 +66,6 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "5s")]
     pub probe_every: Duration,
 
-    /// How long work under way may take to end at shutdown.
-    #[arg(skip = Duration::from_secs(8))]
-    pub drain: Duration,
-
     /// A device is ONLINE while its last message is at most this old, and STALE after that
     #[arg(id = "heartbeat_stale", long = "heartbeat-stale", env = "PULSE_HEARTBEAT_STALE", value_name = "DURATION",
           value_parser = parse_duration, default_value = "30s")]
@@ -87,32 +84,18 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        let counts =
-            [("PULSE_EVALUATOR_BATCH_SIZE", self.batch_size, BATCH_MAX), ("PULSE_EVALUATOR_READINGS_MAX", self.readings_max, READINGS_MAX)];
-        if let Some((name, count, max)) = counts.iter().find(|(_, count, max)| !(1..=*max).contains(count)) {
-            return Err(Error::Settings(format!("{name} must be from 1 to {max}, it is {count}")));
-        }
-        let waits = [
-            ("PULSE_EVALUATOR_POLL", self.poll),
-            ("PULSE_EVALUATOR_CYCLE_DEADLINE", self.cycle_deadline),
-            ("PULSE_EVALUATOR_BACKOFF_MAX", self.backoff_max),
-            ("PULSE_EVALUATOR_PROBE_EVERY", self.probe_every),
-        ];
-        if let Some((name, _)) = waits.iter().find(|(_, wait)| wait.is_zero()) {
-            return Err(Error::Settings(format!("{name} must be more than 0, for example 1s")));
-        }
+        check_number("PULSE_EVALUATOR_BATCH_SIZE", self.batch_size, 1..=BATCH_MAX)?;
+        check_number("PULSE_EVALUATOR_READINGS_MAX", self.readings_max, 1..=READINGS_MAX)?;
+        // Paused for longer than it polls, it would poll late.
+        check_duration("PULSE_EVALUATOR_POLL", self.poll, self.min_interval.max(DURATION_MIN)..)?;
+        check_duration("PULSE_EVALUATOR_CYCLE_DEADLINE", self.cycle_deadline, DURATION_MIN..)?;
+        check_duration("PULSE_EVALUATOR_BACKOFF_MAX", self.backoff_max, DURATION_MIN..)?;
+        check_duration("PULSE_EVALUATOR_PROBE_EVERY", self.probe_every, DURATION_MIN..)?;
+        check_duration("PULSE_HEARTBEAT_STALE", self.heartbeat_stale, STALE_MIN..)?;
         if self.cycle_deadline >= self.lease {
             let (deadline, lease) = (self.cycle_deadline, self.lease);
             let text = format!("PULSE_EVALUATOR_CYCLE_DEADLINE must be less than PULSE_EVALUATOR_LEASE ({lease:?}), it is {deadline:?}");
             return Err(Error::Settings(text));
-        }
-        if self.min_interval > self.poll {
-            let (interval, poll) = (self.min_interval, self.poll);
-            let text = format!("PULSE_EVALUATOR_POLL must be at least {interval:?}, the pause between two cycles, it is {poll:?}");
-            return Err(Error::Settings(text));
-        }
-        if self.heartbeat_stale < STALE_MIN {
-            return Err(Error::Settings(format!("PULSE_HEARTBEAT_STALE must be at least {STALE_MIN:?}, it is {:?}", self.heartbeat_stale)));
         }
         Ok(())
     }
@@ -131,25 +114,10 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(Debug, clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        settings: Settings,
-    }
 
     #[test]
     fn the_defaults_hold() {
         Settings::default().validate().unwrap();
-    }
-
-    #[test]
-    fn flags_are_read_and_a_wrong_one_says_what_would_be_right() {
-        let parsed = Command::try_parse_from(["pulse", "--evaluator-batch-size", "7", "--heartbeat-stale", "2m"]).unwrap().settings;
-        assert_eq!((parsed.batch_size, parsed.heartbeat_stale), (7, Duration::from_secs(120)));
-        let error = Command::try_parse_from(["pulse", "--evaluator-poll", "soon"]).unwrap_err().to_string();
-        assert!(error.contains("--evaluator-poll") && error.contains("soon"), "{error}");
     }
 
     #[test]
@@ -159,13 +127,12 @@ mod tests {
         for (settings, says) in [
             (Settings { batch_size: 0, ..good.clone() }, "PULSE_EVALUATOR_BATCH_SIZE must be from 1 to 20000, it is 0"),
             (Settings { readings_max: 1_001, ..good.clone() }, "PULSE_EVALUATOR_READINGS_MAX must be from 1 to 1000, it is 1001"),
-            (Settings { poll: zero, ..good.clone() }, "PULSE_EVALUATOR_POLL must be more than 0"),
-            (Settings { cycle_deadline: zero, ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be more than 0"),
-            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_EVALUATOR_BACKOFF_MAX must be more than 0"),
-            (Settings { probe_every: zero, ..good.clone() }, "PULSE_EVALUATOR_PROBE_EVERY must be more than 0"),
+            (Settings { poll: zero, ..good.clone() }, "PULSE_EVALUATOR_POLL must be at least 50ms, it is 0ms"),
+            (Settings { cycle_deadline: zero, ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be at least 1ms"),
+            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_EVALUATOR_BACKOFF_MAX must be at least 1ms"),
+            (Settings { probe_every: zero, ..good.clone() }, "PULSE_EVALUATOR_PROBE_EVERY must be at least 1ms"),
             (Settings { lease: Duration::from_secs(20), ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be less than"),
-            (Settings { poll: Duration::from_millis(49), ..good.clone() }, "PULSE_EVALUATOR_POLL must be at least 50ms"),
-            (Settings { heartbeat_stale: zero, ..good.clone() }, "PULSE_HEARTBEAT_STALE must be at least 1s, it is 0ns"),
+            (Settings { heartbeat_stale: zero, ..good.clone() }, "PULSE_HEARTBEAT_STALE must be at least 1s, it is 0ms"),
         ] {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use pulse_domain::retry::RetryPolicy;
-use pulse_runtime::{Error, defaults, parse_duration};
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
+use pulse_runtime::{Error, parse_duration};
 
 use crate::target::WatchTarget;
 
@@ -87,10 +88,6 @@ pub struct Settings {
     #[arg(id = "ops_backoff_max", long = "ops-backoff-max", env = "PULSE_OPS_BACKOFF_MAX", value_name = "DURATION",
           value_parser = parse_duration, default_value = "10s")]
     pub backoff_max: Duration,
-
-    /// How long work under way may take to end at shutdown.
-    #[arg(skip = Duration::from_secs(8))]
-    pub drain: Duration,
 }
 
 impl Default for Settings {
@@ -105,30 +102,14 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(Error::Settings)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.check_watch()?;
-        if !(1..=HEALTH_FAILURES_MAX).contains(&self.health_failures) {
-            return Err(format!("PULSE_OPS_HEALTH_FAILURES must be from 1 to {HEALTH_FAILURES_MAX}, it is {}", self.health_failures));
-        }
-        for (name, interval) in [
-            ("PULSE_OPS_HEALTH_INTERVAL", self.health_interval),
-            ("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout),
-            ("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval),
-            ("PULSE_OPS_BACKOFF_MAX", self.backoff_max),
-        ] {
-            if interval.is_zero() || interval > INTERVAL_MAX {
-                return Err(format!("{name} must be more than 0 and at most 7d, it is {interval:?}"));
-            }
-        }
-        for (name, keep) in [("PULSE_OPS_KEEP_FINISHED", self.keep_finished), ("PULSE_OPS_KEEP_READINGS", self.keep_readings)] {
-            if !(KEEP_MIN..=KEEP_MAX).contains(&keep) {
-                return Err(format!("{name} must be from 1h to 36500d, it is {keep:?}"));
-            }
-        }
-        Ok(())
+        self.check_watch().map_err(Error::Settings)?;
+        check_number("PULSE_OPS_HEALTH_FAILURES", self.health_failures, 1..=HEALTH_FAILURES_MAX)?;
+        check_duration("PULSE_OPS_HEALTH_INTERVAL", self.health_interval, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_BACKOFF_MAX", self.backoff_max, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_KEEP_FINISHED", self.keep_finished, KEEP_MIN..=KEEP_MAX)?;
+        check_duration("PULSE_OPS_KEEP_READINGS", self.keep_readings, KEEP_MIN..=KEEP_MAX)
     }
 
     fn check_watch(&self) -> Result<(), String> {
@@ -145,14 +126,9 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use clap::Parser as _;
+    use pulse_runtime::settings::parse;
 
-    #[derive(Debug, clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        settings: Settings,
-    }
+    use super::*;
 
     #[test]
     fn the_defaults_hold() {
@@ -162,10 +138,10 @@ mod tests {
     #[test]
     fn targets_are_a_list_and_a_wrong_one_says_what_would_be_right() {
         let list = "ui_api=http://127.0.0.1:8081/health,evaluator=http://127.0.0.1:8082/health";
-        let parsed = Command::try_parse_from(["pulse", "--ops-watch", list, "--ops-keep-readings", "7d"]).unwrap().settings;
+        let parsed = parse::<Settings>(&["--ops-watch", list, "--ops-keep-readings", "7d"]).unwrap();
         assert_eq!(parsed.watch.iter().map(|target| target.name().as_str()).collect::<Vec<_>>(), ["ui_api", "evaluator"]);
         assert_eq!(parsed.keep_readings, DAY * 7);
-        let error = Command::try_parse_from(["pulse", "--ops-watch", "ui_api"]).unwrap_err().to_string();
+        let error = parse::<Settings>(&["--ops-watch", "ui_api"]).unwrap_err().to_string();
         assert!(error.contains("--ops-watch") && error.contains("name=http://host:port/health"), "{error}");
     }
 
@@ -180,8 +156,8 @@ mod tests {
                 "PULSE_OPS_WATCH may name at most 100 services, it names 101",
             ),
             (Settings { health_failures: 0, ..good() }, "PULSE_OPS_HEALTH_FAILURES must be from 1 to 100, it is 0"),
-            (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be more than 0"),
-            (Settings { expiry_interval: DAY * 8, ..good() }, "PULSE_OPS_EXPIRY_INTERVAL must be more than 0 and at most 7d"),
+            (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be from 1ms to 7d, it is 0ms"),
+            (Settings { expiry_interval: DAY * 8, ..good() }, "PULSE_OPS_EXPIRY_INTERVAL must be from 1ms to 7d, it is 8d"),
             (Settings { keep_readings: Duration::from_secs(1), ..good() }, "PULSE_OPS_KEEP_READINGS must be from 1h to 36500d, it is 1s"),
             (Settings { keep_finished: Duration::MAX, ..good() }, "PULSE_OPS_KEEP_FINISHED must be from 1h to 36500d"),
         ] {

@@ -13,9 +13,13 @@ use crate::{Clock, Spans, database_check};
 /// A service's own store, telemetry, clock and spans.
 #[derive(Debug, Clone)]
 pub struct Deps {
+    /// The database, through a pool of the service's own.
     pub store: SharedStore,
+    /// The service's metrics, spans and log records.
     pub telemetry: Telemetry,
+    /// What time it is.
     pub clock: Clock,
+    /// The spans of work, calls and requests.
     pub spans: Spans,
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is global: `main` makes a [`Shutdown`] and one [`Deps`] per service and hands them down, so that five services share one
 //! process and tests run side by side.
+#![warn(missing_docs)]
 
 pub mod attribute;
 mod backoff;
@@ -15,7 +16,7 @@ pub mod logging;
 mod outage;
 pub mod problem;
 mod server;
-mod settings;
+pub mod settings;
 mod shutdown;
 pub mod signals;
 pub mod spans;
@@ -31,8 +32,8 @@ pub use database_check::AwaitedDatabase;
 pub use deps::Deps;
 pub use error::{BindError, Chain, Error};
 pub use outage::Outage;
-pub use server::{Listeners, bind, serve};
-pub use settings::{ServerSettings, defaults, parse_duration};
+pub use server::{DRAIN, Listeners, bind, serve, serve_admin};
+pub use settings::{ServerSettings, parse_duration};
 pub use shutdown::Shutdown;
 pub use spans::Spans;
 pub use tasks::Tasks;

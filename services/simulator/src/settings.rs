@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use pulse_domain::credential::SecretToken;
 use pulse_domain::ids::TenantId;
-use pulse_runtime::{defaults, parse_duration};
+use pulse_runtime::parse_duration;
+use pulse_runtime::settings::defaults;
 
 use crate::drive::DrivePlan;
 use crate::fleet::{FleetPlan, Troubles};
@@ -133,14 +134,10 @@ fn parse_connections(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Args as _, FromArgMatches as _};
-
     use super::*;
 
     fn parse(flags: &[&str]) -> Result<SimulateSettings, String> {
-        let command = SimulateSettings::augment_args(clap::Command::new("simulate"));
-        let matches = command.try_get_matches_from([&["simulate", "--token", "hush"], flags].concat()).map_err(|e| e.to_string())?;
-        SimulateSettings::from_arg_matches(&matches).map_err(|e| e.to_string())
+        pulse_runtime::settings::parse(&[&["--token", "hush"], flags].concat()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pulse_runtime::{Error, defaults, parse_duration};
+use pulse_runtime::settings::{check_number, defaults};
+use pulse_runtime::{Error, parse_duration};
 
 /// The longest that what is known of a device may be used.
 const CREDENTIAL_TTL_MAX: Duration = Duration::from_secs(3_600);
@@ -68,20 +69,13 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(Error::Settings)
+        check_number("PULSE_INGEST_BODY_MAX_BYTES", self.ingest_body_max_bytes, 1..)?;
+        check_number("PULSE_INGEST_BATCH_MAX", self.ingest_batch_max, 1..)?;
+        check_number("PULSE_API_BODY_MAX_BYTES", self.api_body_max_bytes, 1..)?;
+        self.check_together().map_err(Error::Settings)
     }
 
-    fn check(&self) -> Result<(), String> {
-        let at_least_one = [
-            ("PULSE_INGEST_BODY_MAX_BYTES", self.ingest_body_max_bytes),
-            ("PULSE_INGEST_BATCH_MAX", self.ingest_batch_max),
-            ("PULSE_API_BODY_MAX_BYTES", self.api_body_max_bytes),
-        ];
-        for (name, value) in at_least_one {
-            if value == 0 {
-                return Err(format!("{name} is 0: it must be at least 1"));
-            }
-        }
+    fn check_together(&self) -> Result<(), String> {
         if self.ingest_queue_max < self.ingest_batch_max {
             return Err(format!(
                 "PULSE_INGEST_QUEUE_MAX is {}: it must be at least PULSE_INGEST_BATCH_MAX ({}), or no full batch could ever be taken",
@@ -112,22 +106,22 @@ mod tests {
 
     #[test]
     fn the_defaults_hold() {
-        assert_eq!(Settings::default().check(), Ok(()));
+        Settings::default().validate().unwrap();
     }
 
     #[test]
     fn what_makes_no_sense_is_named() {
         let wrong = [
-            (Settings { ingest_batch_max: 0, ..Settings::default() }, "PULSE_INGEST_BATCH_MAX is 0"),
+            (Settings { ingest_batch_max: 0, ..Settings::default() }, "PULSE_INGEST_BATCH_MAX must be at least 1, it is 0"),
             (Settings { ingest_queue_max: 99, ..Settings::default() }, "at least PULSE_INGEST_BATCH_MAX (100)"),
             (Settings { ingest_device_burst: 0, ..Settings::default() }, "PULSE_INGEST_DEVICE_BURST is 0"),
             (Settings { ingest_credential_ttl: Duration::MAX, ..Settings::default() }, "must be at most an hour"),
         ];
         for (settings, says) in wrong {
-            let text = settings.check().unwrap_err();
+            let text = settings.validate().unwrap_err().to_string();
             assert!(text.contains(says), "{text}");
         }
         let unlimited = Settings { ingest_device_rate: 0, ingest_device_burst: 0, ..Settings::default() };
-        assert_eq!(unlimited.check(), Ok(()));
+        unlimited.validate().unwrap();
     }
 }
