@@ -19,12 +19,12 @@ use crate::failure;
 use crate::http_client::Http;
 use crate::metrics::{Metrics, NO_CHANNEL};
 
-/// What an attempt's span says beside what all messages' do.
+/// The attributes of an attempt's span beside those of every message's.
 const ATTEMPT: &str = "pulse.delivery.attempt";
 const CHANNEL: &str = "pulse.delivery.channel";
 const INTEGRATION_ID: &str = "pulse.integration.id";
 const OUTCOME: &str = "pulse.delivery.outcome";
-/// What the other span of a link is: the attempt before this one.
+/// The kind of a link to the attempt before this one.
 const PREVIOUS_ATTEMPT: &str = "previous_attempt";
 
 /// Makes the attempts of one queue.

@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
-/// Trusts the authorities in the file too.
+/// Adds the authorities in the file to the roots that are trusted.
 ///
 /// # Errors
 /// [`Error::Settings`] when the file cannot be used.

@@ -36,14 +36,14 @@ pub(crate) struct Http {
     connect_timeout: Duration,
 }
 
-/// One POST.
+/// A POST request.
 pub(crate) struct Post {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Never to be repeated in a failure's detail.
+    /// Texts that a failure's detail must not repeat.
     pub(crate) secrets: Vec<String>,
-    /// How often the same was sent before.
+    /// How many times the same message was sent before.
     pub(crate) resends: u32,
 }
 
@@ -82,7 +82,7 @@ impl Http {
             span.set(KeyValue::new(RESEND_COUNT, i64::from(post.resends)));
         }
         self.tracer.inject(&span, &mut post.headers);
-        // Where there is a status, it says it all.
+        // A status needs no further description.
         let describe =
             |failure: &Failure| (failure.kind.as_str(), if failure.http_status.is_some() { String::new() } else { failure.detail.clone() });
         let sent = span.run(self.send(post), describe).await;
@@ -95,7 +95,7 @@ impl Http {
 
     async fn send(&self, post: Post) -> Result<StatusCode, Failure> {
         let mut secrets = post.secrets;
-        // Where many services expect a token.
+        // Many services expect a token in the query.
         secrets.extend(post.url.query().map(str::to_owned));
         let request = self.client.post(post.url).headers(post.headers).body(post.body);
         let response = request.send().await.map_err(|error| failure::transport(&error, self.connect_timeout, self.timeout))?;
@@ -119,7 +119,7 @@ async fn beginning_of(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // Too slow: what has come so far must do.
+    // Of a body that is too slow, what has come so far is enough.
     let _in_time = tokio::time::timeout(BODY_WAIT_MAX, reading).await.is_ok();
     body
 }

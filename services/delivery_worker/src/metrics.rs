@@ -1,4 +1,4 @@
-//! What delivery measures of itself, bound once.
+//! The metrics of delivery; their handles are bound once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,7 +48,7 @@ const LEASES_LOST: Definition = Definition::counter(
     &[],
 );
 
-/// Every metric of this service that is not the kit's.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&JOBS_FAILED, &ATTEMPTS, &ALERT_LATENCY, &IN_FLIGHT, &CONCURRENCY, &LEASES_LOST];
 
 /// The label of a job whose integration is gone, so that nobody knows what channel it was.

@@ -15,11 +15,11 @@ const IN_HAND_PER_PLACE: u32 = 4;
 /// The bounds of one queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Deliveries under way.
+    /// Upper bound on deliveries under way.
     pub(crate) places: u32,
-    /// Of these, to one destination.
+    /// Upper bound on deliveries under way to one destination.
     pub(crate) per_destination: u32,
-    /// Jobs in one claim.
+    /// Upper bound on jobs in one claim.
     pub(crate) batch: u32,
 }
 
@@ -33,7 +33,7 @@ impl Limits {
         self.per_destination.min(self.places)
     }
 
-    /// The most in one claim.
+    /// Upper bound on jobs in the next claim: no more than one destination has room for.
     fn claim_max(self) -> u32 {
         self.batch.min(self.busy_from())
     }
@@ -50,7 +50,7 @@ impl Limits {
 pub(crate) struct Places<J> {
     limits: Limits,
     by_id: HashMap<IntegrationId, Destination<J>>,
-    /// Those that have a job waiting and a place free, each once, in turn.
+    /// The destinations that have a job waiting and a place free, each once, in turn.
     ready: VecDeque<IntegrationId>,
     under_way: u32,
     waiting: u32,
@@ -136,7 +136,7 @@ impl<J> Places<J> {
             taken.extend(matching);
         }
         self.waiting = self.waiting.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-        // One that is listed must stay, or it could be listed twice: its turn clears it away.
+        // A destination that is listed must stay, or it could be listed twice; its turn removes it.
         self.by_id.retain(|_, destination| destination.in_hand() > 0 || destination.is_ready);
         taken
     }

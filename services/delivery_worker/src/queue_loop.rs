@@ -21,7 +21,7 @@ use crate::settings::{STORE_MAX, Settings};
 
 /// The longest wait after a claim that failed.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// What is granted to the store and the recorder before /ready complains, over what the settings allow a delivery.
+/// How long the store and the recorder may take before /ready complains, beyond what the settings allow a delivery.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a claim under way at shutdown is waited for; what a later one brings comes back when its lease has passed.
@@ -31,14 +31,14 @@ const CLAIM_DRAIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 struct Held {
     lease: LeaseId,
-    /// Not to be started later: the lease could pass before the attempt is recorded.
+    /// The job must not be started after this, or the lease could pass before the attempt is recorded.
     start_by: Timestamp,
     claimed: ClaimedJob,
     /// The span of the claim that brought it.
     batch: Span,
 }
 
-/// What a claim brought, if anything, and what it was.
+/// A claim that has ended, with what it brought, if anything.
 struct Claimed {
     claim: Claim,
     result: pulse_store::Result<Option<(JobBatch, Span)>>,
@@ -68,8 +68,9 @@ pub(crate) struct QueueLoop {
     look: bool,
     /// No claim before this instant, after one that failed.
     pause_until: Option<Instant>,
-    /// Of claims.
+    /// The wait after claims that failed.
     backoff: Backoff,
+    /// Decides which of those failures are logged.
     outage: Outage,
 }
 
@@ -125,7 +126,7 @@ impl QueueLoop {
             return;
         }
         let Some(limit) = self.places.claim_limit() else { return };
-        // Before the look: what is signalled from now on is not lost.
+        // Armed before the claim looks, so that no signal from now on is lost.
         self.wake.arm();
         self.look = false;
         let claim = Claim { now: self.clock.now(), limit, lease: self.lease };
@@ -183,7 +184,7 @@ impl QueueLoop {
             self.deliverer.metrics.know_tenant(&claimed.job.tenant_id);
             self.places.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
         }
-        // The jobs have it to name it, however long they wait.
+        // The jobs keep the span to name it, however long they wait.
         span.end();
     }
 

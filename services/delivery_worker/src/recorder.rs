@@ -25,7 +25,7 @@ pub(crate) struct Recorder {
     pub(crate) clock: Clock,
     pub(crate) spans: Spans,
     pub(crate) metrics: Arc<Metrics>,
-    /// The most in one batch.
+    /// Upper bound on attempts in one batch.
     pub(crate) batch: usize,
 }
 

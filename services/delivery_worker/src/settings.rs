@@ -28,7 +28,7 @@ pub struct Settings {
     )]
     pub concurrency: u32,
 
-    /// Deliveries to people (chat) under way at once: room of their own
+    /// Deliveries to people (chat) under way at once, in places of their own
     #[arg(
         id = "delivery_notification_concurrency",
         long = "delivery-notification-concurrency",
@@ -115,7 +115,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks what one value alone cannot say.
+    /// Whether the settings make sense, each alone and together.
     ///
     /// # Errors
     /// [`Error::Settings`] naming the first setting that does not fit, and what would.
@@ -158,7 +158,7 @@ impl Settings {
         }
     }
 
-    /// Deliveries of a queue under way at once.
+    /// How many deliveries of a queue may be under way at once.
     pub(crate) fn places(&self, queue: Queue) -> u32 {
         match queue {
             Queue::Integration => self.concurrency,

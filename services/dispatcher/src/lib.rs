@@ -45,14 +45,8 @@ async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
     };
     let operation = deps.telemetry.operation(OPERATION);
     let wake = deps.store.wake(Topic::Events);
-    let dispatcher = Arc::new(Dispatcher {
-        store: Arc::clone(&deps.store),
-        clock: deps.clock.clone(),
-        spans: deps.spans.clone(),
-        metrics: Metrics::new(&deps.telemetry),
-        batch: settings.batch,
-        lease: settings.lease,
-    });
+    let metrics = Metrics::new(&deps.telemetry);
+    let dispatcher = Arc::new(Dispatcher { deps: deps.clone(), settings, metrics });
     run_cycle(plan, &deps, operation, Some(wake), shutdown, move || {
         let dispatcher = Arc::clone(&dispatcher);
         async move { dispatcher.step().await }

@@ -17,14 +17,14 @@ pub const EVENTS: Definition = Definition::counter(
     "Alert events taken off the queue, by what became of them: routed (at least one job) or unrouted (no route wants it).",
     &["result"],
 );
-/// Jobs made.
+/// Jobs that were made.
 pub const JOBS: Definition = Definition::counter(
     "pulse_dispatcher_jobs_created_total",
     "{job}",
     "Delivery jobs made from alert events; a job that was there already does not count.",
     &[],
 );
-/// Claims that came to nothing.
+/// Events whose lease was lost.
 pub const LEASES_LOST: Definition = Definition::counter(
     "pulse_dispatcher_leases_lost_total",
     "{event}",
@@ -32,7 +32,7 @@ pub const LEASES_LOST: Definition = Definition::counter(
     &[],
 );
 
-/// All of them.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&EVENTS, &JOBS, &LEASES_LOST];
 
 /// Handles, bound once.

@@ -61,7 +61,7 @@ impl ChangeSpans {
     }
 }
 
-/// What a change's event is about; an update has none.
+/// The alert, kind and cause of a change's event; an update has no event.
 fn event(change: &mut AlertChange) -> Option<(AlertId, EventKind, &mut Cause)> {
     match change {
         AlertChange::Open { alert, cause } => Some((alert.alert_id, EventKind::Open, cause)),

@@ -20,7 +20,7 @@ const RULES_KEPT_MAX: u64 = 200_000;
 #[derive(Debug)]
 pub(crate) struct TenantRules {
     pub(crate) set: RuleSet,
-    /// How many were left out because they make no sense.
+    /// How many rules were left out because they make no sense.
     pub(crate) invalid: u64,
 }
 

@@ -42,10 +42,10 @@ pub const PURGED: Definition = Definition::counter(
     &["kind"],
 );
 
-/// All of them.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&SERVICE_UP, &HEALTH_CHECKS, &SYSTEM_ALERTS, &ESCALATED, &LEASES_EXPIRED, &PURGED];
 
-/// Handles of the sub-workers that need but one or two, bound once.
+/// The handles of the sub-workers that need only one or two.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) escalated: BoundCounter,

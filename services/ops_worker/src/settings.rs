@@ -14,9 +14,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WATCH_MAX: usize = 100;
 /// More failed checks than this would keep a service that is down unseen.
 const HEALTH_FAILURES_MAX: u32 = 100;
+/// The most rows in one step: a step holds up other writers.
+const STEP_ROWS_MAX: u32 = 100_000;
 /// The longest interval, so that no sub-worker is idle for good by a slip of the pen.
 const INTERVAL_MAX: Duration = DAY.saturating_mul(7);
-/// What is kept for less than this may not have been seen by anybody.
+/// The shortest time for which rows are kept: sooner, nobody may have seen them.
 const KEEP_MIN: Duration = Duration::from_secs(60 * 60);
 /// A hundred years.
 const KEEP_MAX: Duration = DAY.saturating_mul(36_500);
@@ -76,12 +78,13 @@ pub struct Settings {
     #[arg(skip = Duration::from_secs(10 * 60))]
     pub retention_interval: Duration,
 
-    /// Rows changed or removed in one step: a step holds up other writers.
-    #[arg(skip = 5_000u32)]
+    /// Rows changed or removed in one step
+    #[arg(id = "ops_step_rows", long = "ops-step-rows", env = "PULSE_OPS_STEP_ROWS", value_name = "ROWS", default_value_t = 5_000)]
     pub step_rows: u32,
 
-    /// The pause between steps that remove rows, in which the database is others'.
-    #[arg(skip = Duration::from_millis(200))]
+    /// The pause between steps that remove rows, which leaves the database to others
+    #[arg(id = "ops_step_pause", long = "ops-step-pause", env = "PULSE_OPS_STEP_PAUSE", value_name = "DURATION",
+          value_parser = parse_duration, default_value = "200ms")]
     pub step_pause: Duration,
 
     /// The longest wait after errors; the first is 100 ms, each further one doubles
@@ -104,6 +107,8 @@ impl Settings {
     pub fn validate(&self) -> Result<(), Error> {
         self.check_watch().map_err(Error::Settings)?;
         check_number("PULSE_OPS_HEALTH_FAILURES", self.health_failures, 1..=HEALTH_FAILURES_MAX)?;
+        check_number("PULSE_OPS_STEP_ROWS", self.step_rows, 1..=STEP_ROWS_MAX)?;
+        check_duration("PULSE_OPS_STEP_PAUSE", self.step_pause, DURATION_MIN..=INTERVAL_MAX)?;
         check_duration("PULSE_OPS_HEALTH_INTERVAL", self.health_interval, DURATION_MIN..=INTERVAL_MAX)?;
         check_duration("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout, DURATION_MIN..=INTERVAL_MAX)?;
         check_duration("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval, DURATION_MIN..=INTERVAL_MAX)?;
@@ -156,6 +161,7 @@ mod tests {
                 "PULSE_OPS_WATCH may name at most 100 services, it names 101",
             ),
             (Settings { health_failures: 0, ..good() }, "PULSE_OPS_HEALTH_FAILURES must be from 1 to 100, it is 0"),
+            (Settings { step_rows: 100_001, ..good() }, "PULSE_OPS_STEP_ROWS must be from 1 to 100000, it is 100001"),
             (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be from 1ms to 7d, it is 0ms"),
             (Settings { expiry_interval: DAY * 8, ..good() }, "PULSE_OPS_EXPIRY_INTERVAL must be from 1ms to 7d, it is 8d"),
             (Settings { keep_readings: Duration::from_secs(1), ..good() }, "PULSE_OPS_KEEP_READINGS must be from 1h to 36500d, it is 1s"),

@@ -22,7 +22,7 @@ pub(crate) enum Waited {
     Stopped,
 }
 
-/// Who may bring the schema to this version's.
+/// Who may bring the schema to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
     /// `pulse migrate` alone: one of many processes does not change what the others work on.
@@ -35,7 +35,7 @@ pub(crate) enum Schema {
 /// what it waits for, /metrics as ever, and 503 elsewhere.
 ///
 /// # Errors
-/// What waiting cannot mend: a newer schema, a refusal.
+/// The database cannot be used, and waiting would not help: its schema is newer, or it refuses this role.
 pub(crate) async fn until_ready(
     database: &Database,
     services: &[(&Deps, &Listeners)],

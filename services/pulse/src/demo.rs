@@ -27,7 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How long messages may still be on their way once the fleet has ended.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// What the ops worker asks of a service here.
+/// How the ops worker watches a service of this process.
 pub(crate) fn watch(endpoint: &Endpoint) -> anyhow::Result<WatchTarget> {
     Ok(WatchTarget::new(endpoint.service.name(), &endpoint.admin_url("/health"))?)
 }

@@ -38,7 +38,7 @@ pub(crate) async fn migrate(settings: MigrateSettings, shutdown: Shutdown) -> an
     Ok(())
 }
 
-/// In words.
+/// What was done to the schema, in words.
 pub(crate) fn describe(Migrated { from, to }: Migrated) -> String {
     if from == to {
         format!("its schema is at version {to}, nothing to do")

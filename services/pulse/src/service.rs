@@ -27,7 +27,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// In the order of their ports: ui_api's is the first.
+    /// All services in the order of their ports: ui_api's is the first.
     pub(crate) const ALL: [Self; 5] = [Self::UiApi, Self::Evaluator, Self::Dispatcher, Self::DeliveryWorker, Self::OpsWorker];
 
     /// The label `service` and the resource's `service.name`.
@@ -73,7 +73,7 @@ impl ServiceSettings {
     }
 }
 
-/// What every service's telemetry is told besides `OTEL_*`.
+/// Settings of every service's telemetry besides `OTEL_*`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Telemetry")]
 pub(crate) struct TelemetrySettings {

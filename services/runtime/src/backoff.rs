@@ -10,7 +10,7 @@ const MIN: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Backoff {
     max: Duration,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
 }
 

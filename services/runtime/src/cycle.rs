@@ -24,7 +24,7 @@ pub enum Progress {
 /// How a loop runs.
 #[derive(Debug, Clone)]
 pub struct CyclePlan {
-    /// In logs and in /ready.
+    /// The loop's name in logs and in /ready.
     pub name: &'static str,
     /// The longest wait for a wake-up.
     pub poll: Duration,
@@ -37,7 +37,7 @@ pub struct CyclePlan {
     pub backoff_max: Duration,
 }
 
-/// How long a step under way may go on after shutdown: less than its process has to end, so that a database that is silent cuts nobody.
+/// How long a step under way may go on after shutdown: less than its process has to end, so that a silent database does not have the process cut.
 const STEP_DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a step counts as an error.

@@ -47,7 +47,7 @@ impl Listeners {
     /// The same sockets once more, for who serves them first. A connection goes to whoever accepts it.
     ///
     /// # Errors
-    /// When the process has no file descriptors left.
+    /// The process has no file descriptors left.
     pub fn try_clone(&self) -> std::io::Result<Self> {
         let clone = |listener: &TcpListener| {
             // It does not block already, as the runtime wants it.

@@ -1,4 +1,4 @@
-//! A service that is not there yet: its process lives, says what it waits for, and tells clients to come back.
+//! Answers in place of a service that waits for its database: its process lives, says what it waits for, and tells clients to come back.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const DETAIL: &str = "the service waits for its database, try again";
 /// Serves the admin routes, and 503 with Retry-After elsewhere, until `over`.
 ///
 /// # Errors
-/// When a client held its connection past the end of the wait and was cut.
+/// When a client's connection was cut because it lasted past the end of the wait.
 pub async fn serve_unavailable(listeners: Listeners, telemetry: &Telemetry, over: Shutdown) -> Result<(), Error> {
     serve(listeners, telemetry, Router::new().fallback(unavailable), over, DRAIN).await
 }

@@ -33,11 +33,11 @@ pub struct SimulateSettings {
     #[arg(long, env = "PULSE_SIMULATE_DEVICES", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub devices: u32,
 
-    /// Readings a second in all; unless set one for each device, 1,000 at most
+    /// Readings a second of the whole fleet [default: one for each device, 1,000 at most]
     #[arg(long, env = "PULSE_SIMULATE_RATE", value_name = "READINGS/S", value_parser = parse_rate)]
     pub rate: Option<f64>,
 
-    /// How long to go on; unless set until interrupted
+    /// How long the fleet reports [default: until interrupted]
     #[arg(long, env = "PULSE_SIMULATE_DURATION", value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 

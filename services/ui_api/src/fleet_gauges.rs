@@ -9,7 +9,7 @@ use pulse_store::{SharedStore, TenantFleet, within};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 
-/// How often.
+/// How often the fleet is counted.
 const EVERY: Duration = Duration::from_secs(10);
 /// The longest one count may take.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(9);

@@ -30,9 +30,9 @@ pub use settings::Settings;
 
 use crate::metrics::Metrics;
 
-/// How long requests under way have to end after the wish to stop.
+/// How long requests under way have to end at shutdown.
 const HTTP_DRAIN: Duration = Duration::from_secs(5);
-/// How long everything has, the readings that are then still queued included.
+/// How long all work has to end at shutdown, writing the readings in the queue included.
 const DRAIN: Duration = Duration::from_secs(9);
 
 /// Serves until shutdown; then requests under way are ended, and what they queued is written.

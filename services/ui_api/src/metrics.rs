@@ -1,4 +1,4 @@
-//! What this service measures of itself. Handles are bound once; the hot path only adds.
+//! The metrics of this service. Handles are bound once; the hot path only adds.
 
 mod http;
 mod ingest;

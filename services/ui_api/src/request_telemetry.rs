@@ -62,7 +62,7 @@ struct RequestSpan {
 }
 
 impl RequestSpan {
-    /// In the trace that the request names, or one of its own. A path that no route knows may hold anything and is left out, and so is
+    /// Begins a span in the trace that the request names, or in one of its own. A path that no route knows may hold anything and is left out, and so is
     /// the query; what the routes take in paths is no secret.
     fn start(tracer: &Tracer, request: &Request) -> Self {
         let method = method_label(request.method());
@@ -85,7 +85,7 @@ impl RequestSpan {
         Self { span, answered: false }
     }
 
-    /// To a server a 4xx is no error.
+    /// The request was answered. A 4xx is no error of the server.
     fn answered(&mut self, status: StatusCode) {
         self.answered = true;
         if !self.span.is_recording() {

@@ -44,11 +44,11 @@ pub struct Settings {
     #[arg(skip = 5_000usize)]
     pub ingest_group_max: usize,
 
-    /// How long what is known of a device (its token's hash, its site) is used before it is read again
+    /// How long a device's token hash and site are used from memory before they are read again
     #[arg(long, env = "PULSE_INGEST_CREDENTIAL_TTL", value_name = "DURATION", value_parser = parse_duration, default_value = "5s")]
     pub ingest_credential_ttl: Duration,
 
-    /// The most devices for which that is kept in memory
+    /// The most devices whose token hash and site are kept in memory
     #[arg(long, env = "PULSE_INGEST_CREDENTIALS_MAX", value_name = "DEVICES", default_value_t = 100_000)]
     pub ingest_credentials_max: u64,
 

@@ -9,9 +9,9 @@ use crate::http_client::Post;
 
 /// Slack's bound for a header block's text, in characters.
 const HEADER_MAX_CHARS: usize = 150;
-/// What of Slack's 2,000 for a field is put to use.
+/// Slack allows 2,000 characters in a field; this many are used.
 const FIELD_MAX_CHARS: usize = 300;
-/// What of Slack's 3,000 for a section is put to use.
+/// Slack allows 3,000 characters in a section; this many are used.
 const SECTION_MAX_CHARS: usize = 1500;
 
 /// The request to a chat channel.
@@ -55,7 +55,7 @@ fn render(payload: &Value) -> Value {
     json!({"text": escape(&shorten(&format!("{title}: {summary}"), SECTION_MAX_CHARS)), "blocks": blocks})
 }
 
-/// What happened, to whom.
+/// The title: what happened to which device.
 fn title(event: &str, payload: &Value) -> String {
     let what = match event {
         "OPEN" => ":rotating_light: Alert opened".to_owned(),

@@ -33,7 +33,7 @@ impl CheckError {
     /// The closed set of the label `outcome`, beside `ok`.
     pub(crate) const LABELS: [&'static str; 4] = ["timeout", "connect", "status", "other"];
 
-    /// Where its label stands in [`Self::LABELS`].
+    /// The place of its label in [`Self::LABELS`].
     pub(crate) fn label_index(&self) -> usize {
         match self {
             Self::Timeout(_) => 0,
@@ -69,7 +69,7 @@ impl Checker {
         self.timeout
     }
 
-    /// Asks once. The body is not read: the status says it all.
+    /// Asks once. The body is not read, as the status is enough.
     pub(crate) async fn check(&self, target: &WatchTarget) -> Result<(), CheckError> {
         let span = spans::request(&self.tracer, "GET", target.url());
         if span.is_recording() {

@@ -160,7 +160,7 @@ impl Receiver {
         })
     }
 
-    /// When the reading was sent that the message speaks of.
+    /// When the reading that the message speaks of was sent.
     fn sent_at(&self, message: &Message) -> Option<Instant> {
         let value = match &message.details["metric_value"] {
             Value::Bool(truth) => f64::from(u8::from(*truth)),
@@ -169,7 +169,7 @@ impl Receiver {
         self.sent_readings.get()?.sent_at(&message.device_id, message.details["metric_name"].as_str()?, value)
     }
 
-    /// In Slack's format: an object with a text, blocks or attachments.
+    /// Whether a message is in Slack's format: an object with a text, blocks or attachments.
     fn chat(&self, body: &[u8]) -> Result<(), Refusal> {
         let chat = serde_json::from_slice::<Value>(body).map_err(|error| self.malformed(&error.to_string()))?;
         let says_something = chat["text"].as_str().is_some_and(|text| !text.is_empty())

@@ -96,7 +96,7 @@ impl Credentials {
         (Arc::clone(&credentials), Loader { credentials, store, metrics, gap, lookups, outage: Outage::default() })
     }
 
-    /// What is known without asking; none: it must be [loaded](Self::load).
+    /// The answer from memory; none: it must be [loaded](Self::load).
     pub(crate) fn cached(&self, key: KeyRef<'_>) -> Option<Known> {
         self.cache.get(&key)
     }

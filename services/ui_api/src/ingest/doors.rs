@@ -57,7 +57,7 @@ pub(super) fn unread(error: BodyError, max_bytes: usize) -> Refusal {
     }
 }
 
-/// Nothing was promised, so nothing is lost.
+/// The answer for readings that could not be made durable. Nothing was promised, so nothing is lost.
 pub(super) fn not_durable(error: WriteError) -> Problem {
     match error {
         WriteError::Unavailable => {

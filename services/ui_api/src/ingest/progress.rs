@@ -1,4 +1,4 @@
-//! Says how far ingest has come, once a second: silence is a device's fault only while Pulse was listening and wrote what it heard.
+//! Reports how far ingest has come, once a second: a device counts as silent only while Pulse listened and wrote what it heard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::gap::Gap;
 use super::queue::Queue;
 
-/// How often.
+/// How often progress is reported.
 const EVERY: Duration = Duration::from_secs(1);
 /// A tick that comes later than this means that the process stood still, and heard nothing meanwhile.
 const STANDSTILL: TimeDelta = TimeDelta::seconds(5);

@@ -67,7 +67,7 @@ async fn take(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<(A
     Ok(taken)
 }
 
-/// Who sent it is judged before the body is read.
+/// Judges the sender before the body is read.
 async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<Draft, Refusal> {
     let (mut parts, body) = request.into_parts();
     let params = parts.extract::<RawPathParams>().await;

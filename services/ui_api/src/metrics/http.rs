@@ -28,7 +28,7 @@ pub(super) const HTTP_DURATION: Definition = Definition::histogram(
 const UNMATCHED: &str = "unmatched";
 /// The label of methods that HTTP does not know.
 pub(crate) const OTHER_METHOD: &str = "_OTHER";
-/// What is counted when there was no answer: the client left, or the request was cut.
+/// The status that is counted when there was no answer: the client left, or the request was cut.
 const STATUS_CUT: u16 = 499;
 
 /// Counts and times every request.
@@ -61,7 +61,7 @@ impl Bound {
 }
 
 impl HttpMetrics {
-    /// For the templates of a router. `expected` are method, template and status of the answers that show 0 from the first scrape on.
+    /// The metrics for the templates of a router. `expected` are method, template and status of the answers that show 0 from the first scrape on.
     pub(crate) fn new(
         telemetry: &Telemetry,
         templates: impl IntoIterator<Item = String>,
@@ -100,7 +100,7 @@ impl HttpMetrics {
     }
 }
 
-/// As the conventions have it: no route where none matched, no status where there was no answer, an error where it is the server's.
+/// Binds the conventions' own histogram: no route where none matched, no status where there was no answer, an error where it is the server's.
 fn bind_convention(duration: &Histogram, template: &str, method: &str, status: u16, code: &str) -> BoundHistogram {
     let (code, error) = match status {
         STATUS_CUT => ("", "cancelled"),
@@ -142,7 +142,7 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// It begins.
+    /// A request begins.
     pub(crate) fn new(metrics: &Arc<HttpMetrics>, request: &Request) -> Self {
         Self {
             metrics: Arc::clone(metrics),
@@ -153,7 +153,7 @@ impl UnderWay {
         }
     }
 
-    /// It was answered.
+    /// The request was answered.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
     }
