@@ -29,9 +29,9 @@ pub(crate) async fn migrate(settings: MigrateSettings, shutdown: Shutdown) -> an
     let database = settings.database.target()?.open().await?;
     let migrated = match &database {
         Database::Sqlite(sqlite) => sqlite.migrated(),
-        Database::Postgres(postgres) => tokio::select! {
-            migrated = within(postgres, settings.wait) => migrated.with_context(|| database.place())?,
-            () = shutdown.triggered() => anyhow::bail!("asked to stop before {} was migrated", database.place()),
+        Database::Postgres(postgres) => match shutdown.unless_triggered(within(postgres, settings.wait)).await {
+            Some(migrated) => migrated.with_context(|| database.place())?,
+            None => anyhow::bail!("asked to stop before {} was migrated", database.place()),
         },
     };
     Console::new(false).say(&format!("{}: {}", database.place(), describe(migrated)));

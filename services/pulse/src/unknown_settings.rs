@@ -58,8 +58,9 @@ fn collect(command: &clap::Command, known: &mut BTreeSet<String>) {
 }
 
 fn closest(name: &str, known: &BTreeSet<String>) -> Option<String> {
-    let alike = |candidate: &&String| strsim::jaro_winkler(name, candidate);
-    known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|best| alike(best) > 0.85).cloned()
+    // Not Jaro-Winkler's, to which names of the same service are alike whatever they are about.
+    let alike = |candidate: &&String| strsim::normalized_damerau_levenshtein(name, candidate);
+    known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|best| alike(best) > 0.7).cloned()
 }
 
 #[cfg(test)]

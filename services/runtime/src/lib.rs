@@ -1,5 +1,5 @@
 //! The skeleton of a service, so that each service is only what is its own: settings, signals, drain, serving HTTP with the admin routes
-//! (/health, /ready, /metrics), and the wake-or-poll cycle.
+//! (/health, /ready, /metrics), the wake-or-poll cycle, and what every loop needs: a backoff, a ticker, and an outage's log lines.
 //!
 //! Nothing here is global: `main` makes a [`Shutdown`] and one [`Deps`] per service and hands them down, so that five services share one
 //! process and tests run side by side.

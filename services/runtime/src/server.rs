@@ -94,11 +94,8 @@ async fn serve_one(listener: TcpListener, telemetry: &Telemetry, router: Router,
         .layer(CatchPanicLayer::new());
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        tokio::select! {
-            (stream, place) = accept(&listener, &room) => serve_connection(telemetry, stream, place, router.clone(), &connections),
-            () = shutdown.triggered() => break,
-        }
+    while let Some((stream, place)) = shutdown.unless_triggered(accept(&listener, &room)).await {
+        serve_connection(telemetry, stream, place, router.clone(), &connections);
     }
     drop(listener);
     tokio::time::timeout(drain, connections.shutdown())

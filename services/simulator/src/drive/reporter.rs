@@ -72,10 +72,8 @@ impl Reporter {
                 break;
             }
             let at = run.end.map_or(at, |end| at.min(end));
-            tokio::select! {
-                biased;
-                () = run.stop.triggered() => break,
-                () = tokio::time::sleep_until((run.start + at).into()) => {}
+            if run.stop.unless_triggered(tokio::time::sleep_until((run.start + at).into())).await.is_none() {
+                break;
             }
             run.tally.busy(self.number, at);
             let messages = self.take(run.start.elapsed(), most, &run);

@@ -123,12 +123,7 @@ impl Credentials {
 impl Loader {
     /// Answers until shutdown. Requests that still wait then are refused as unavailable.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
-        loop {
-            let first = tokio::select! {
-                lookup = self.lookups.recv() => lookup,
-                () = shutdown.triggered() => None,
-            };
-            let Some(first) = first else { return };
+        while let Some(Some(first)) = shutdown.unless_triggered(self.lookups.recv()).await {
             let mut size = first.keys.len();
             let mut group = vec![first];
             while size < LOOKUP_MAX
