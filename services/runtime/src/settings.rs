@@ -37,7 +37,7 @@ pub const DURATION_MIN: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// [`Error::Settings`], which names the setting, what would be right and what it is.
-pub fn check_number<N: PartialOrd + Display>(name: &str, number: N, bounds: impl RangeBounds<N>) -> Result<(), Error> {
+pub fn check_number<N: Copy + PartialOrd + Display>(name: &str, number: N, bounds: impl RangeBounds<N>) -> Result<(), Error> {
     check(name, &number, &bounds, N::to_string)
 }
 
