@@ -51,7 +51,6 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("PULSE_EVALUATOR_BACKOFF_MAX", "1s"),
     ("PULSE_EVALUATOR_PROBE_EVERY", "500ms"),
     ("PULSE_OPS_EXPIRY_INTERVAL", "1s"),
-    ("PULSE_OPS_ATTEMPTS_MAX", "100"),
     ("PULSE_OPS_BACKOFF_MAX", "1s"),
     // No device is taken for silent while a fault keeps its readings away.
     ("PULSE_HEARTBEAT_STALE", "1h"),

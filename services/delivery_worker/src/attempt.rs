@@ -17,17 +17,17 @@ use pulse_telemetry::Span;
 use pulse_telemetry::opentelemetry::KeyValue;
 use reqwest::StatusCode;
 
-use crate::channel::{self, Message};
+use crate::channel::{self, Channel, Message};
 use crate::failure;
-use crate::http::Http;
+use crate::http_client::Http;
 use crate::metrics::{Metrics, NO_CHANNEL};
 
-/// What an attempt's span says beside what all messages' do.
+/// The attributes of an attempt's span beside those of every message's.
 const ATTEMPT: &str = "pulse.delivery.attempt";
 const CHANNEL: &str = "pulse.delivery.channel";
 const INTEGRATION_ID: &str = "pulse.integration.id";
 const OUTCOME: &str = "pulse.delivery.outcome";
-/// What the other span of a link is: the attempt before this one.
+/// The kind of a link to the attempt before this one.
 const PREVIOUS_ATTEMPT: &str = "previous_attempt";
 
 /// Makes the attempts of one queue.
@@ -61,7 +61,7 @@ impl Deliverer {
             span.set(KeyValue::new(attribute::MESSAGE_ID, job.job_id.to_string()));
             span.set(KeyValue::new(attribute::TENANT_ID, job.tenant_id.to_string()));
             span.set(KeyValue::new(INTEGRATION_ID, job.integration_id.to_string()));
-            span.set(KeyValue::new(CHANNEL, channel_of(claimed)));
+            span.set(KeyValue::new(CHANNEL, channel_of(claimed).map_or(NO_CHANNEL, Channel::as_str)));
             span.set(KeyValue::new(ATTEMPT, i64::from(job.attempts)));
         }
         span
@@ -90,14 +90,15 @@ impl Deliverer {
         let Some(integration) = &claimed.integration else {
             return Err(failure::config("the integration is disabled or was deleted: enable it or change the route, then replay the job"));
         };
-        channel::open(&integration.destination, &self.http).deliver(&Message { job: &claimed.job, at }).await
+        channel::deliver(&integration.destination, &self.http, &Message { job: &claimed.job, at }).await
     }
 
     fn measure(&self, claimed: &ClaimedJob, outcome: &Result<StatusCode, Failure>, finished_at: Timestamp) {
-        let channel = channel_of(claimed);
-        self.metrics.attempted(channel, outcome.as_ref().err().map(|failure| failure.kind));
+        let Some(channel) = channel_of(claimed) else { return self.metrics.no_channel.add(1) };
+        let metrics = self.metrics.channel(channel);
+        metrics.attempted(outcome.as_ref().err().map(|failure| failure.kind));
         if let (Ok(_), Some(origin_at)) = (outcome, claimed.job.origin_at) {
-            self.metrics.latency(channel, (finished_at - origin_at).as_seconds_f64().max(0.0));
+            metrics.latency.record((finished_at - origin_at).as_seconds_f64().max(0.0));
         }
     }
 
@@ -109,8 +110,9 @@ impl Deliverer {
     }
 }
 
-fn channel_of(claimed: &ClaimedJob) -> &'static str {
-    claimed.integration.as_ref().map_or(NO_CHANNEL, |integration| integration.destination.kind())
+/// None where the integration is gone, so that nobody knows what channel it was.
+fn channel_of(claimed: &ClaimedJob) -> Option<Channel> {
+    claimed.integration.as_ref().map(|integration| Channel::to(&integration.destination))
 }
 
 /// Says on the span how it ended.

@@ -1,64 +1,64 @@
-//! Channels: how a job's message is put for a kind of destination. One module each; the queue's loop knows only [`Channel`].
+//! Channels: how a job's message is put for a kind of destination. One module each; the queue's loop knows only [`deliver`].
 
+mod message;
 mod slack;
 mod webhook;
 
-use async_trait::async_trait;
-use pulse_domain::Timestamp;
 use pulse_domain::integration::Destination;
-use pulse_domain::job::{Failure, Job};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{StatusCode, Url};
+use pulse_domain::job::Failure;
+use reqwest::StatusCode;
 
-use crate::failure;
-use crate::http::Http;
+use crate::http_client::Http;
 
-pub(crate) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+pub(crate) use message::Message;
 
-/// A kind of destination.
-#[async_trait]
-pub(crate) trait Channel: Send + Sync {
-    /// Makes one attempt. The status is the receiver's acknowledgement.
-    async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure>;
+/// A kind of destination: the closed set of the label `channel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Webhook,
+    Slack,
 }
 
-/// The channel to a destination.
-pub(crate) fn open<'a>(destination: &'a Destination, http: &'a Http) -> Box<dyn Channel + 'a> {
-    match destination {
-        Destination::Webhook { url, headers, signing_secret } => {
-            Box::new(webhook::Webhook { http, url, headers, signing_secret: signing_secret.as_deref() })
+impl Channel {
+    pub(crate) const ALL: [Self; 2] = [Self::Webhook, Self::Slack];
+
+    /// The channel to a destination.
+    pub(crate) fn to(destination: &Destination) -> Self {
+        match destination {
+            Destination::Webhook { .. } => Self::Webhook,
+            Destination::Slack { .. } => Self::Slack,
         }
-        Destination::Slack { url } => Box::new(slack::Slack { http, url }),
+    }
+
+    /// The name in metrics and spans.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Slack => "slack",
+        }
     }
 }
 
-/// What is to be delivered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Message<'a> {
-    pub(crate) job: &'a Job,
-    /// When this attempt began.
-    pub(crate) at: Timestamp,
+/// Makes one attempt. The status is the receiver's acknowledgement.
+pub(crate) async fn deliver(destination: &Destination, http: &Http, message: &Message<'_>) -> Result<StatusCode, Failure> {
+    let post = match destination {
+        Destination::Webhook { url, headers, signing_secret } => webhook::post(message, url, headers, signing_secret.as_deref())?,
+        Destination::Slack { url } => slack::post(message, url)?,
+    };
+    http.post(post).await
 }
 
-impl Message<'_> {
-    /// The id by which receivers drop doubles: made of the event and the route, so the same at every attempt and replay.
-    pub(crate) fn id(&self) -> String {
-        format!("msg_{}_{}", self.job.event_id.0.simple(), self.job.route_id.0.simple())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// What every channel over HTTP sends along.
-    fn headers(&self) -> Result<HeaderMap, Failure> {
-        let id = HeaderValue::try_from(self.id()).map_err(|_| failure::config("the message's id cannot be sent"))?;
-        Ok([(CONTENT_TYPE, HeaderValue::from_static("application/json")), (WEBHOOK_ID, id)].into_iter().collect())
+    #[test]
+    fn a_channel_is_called_like_the_destinations_kind() {
+        let url = "https://example.com".to_owned();
+        let webhook = Destination::Webhook { url: url.clone(), headers: Default::default(), signing_secret: None };
+        for destination in [webhook, Destination::Slack { url }] {
+            let channel = Channel::to(&destination);
+            assert_eq!((channel.as_str(), Channel::ALL[channel as usize]), (destination.kind(), channel));
+        }
     }
-
-    /// How often it was sent before.
-    fn resends(&self) -> u32 {
-        self.job.attempts.saturating_sub(1)
-    }
-}
-
-/// The URL of an integration. The error does not repeat it: it may be the secret itself.
-fn parse_url(text: &str) -> Result<Url, Failure> {
-    Url::parse(text).map_err(|why| failure::config(format!("the integration's URL cannot be read ({why}): correct it and replay the job")))
 }

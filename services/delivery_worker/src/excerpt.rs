@@ -3,9 +3,9 @@
 
 /// The longest excerpt, in characters.
 const EXCERPT_MAX_CHARS: usize = 256;
-/// What stands for a secret.
+/// The text that stands in place of a secret.
 const REDACTED: &str = "[redacted]";
-/// Shorter ones cannot be told from ordinary text.
+/// Shorter secrets cannot be told from ordinary text.
 const SECRET_MIN_BYTES: usize = 4;
 
 /// Cleans `body`; `secrets` are replaced wherever they occur.

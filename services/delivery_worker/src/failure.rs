@@ -17,7 +17,7 @@ pub(crate) fn config(detail: impl Into<String>) -> Failure {
     Failure { kind: ErrorKind::Config, http_status: None, detail: detail.into(), retry_after: None }
 }
 
-/// The egress guard's no.
+/// The egress guard has refused the destination.
 pub(crate) fn blocked(refusal: Refusal) -> Failure {
     Failure { kind: ErrorKind::Blocked, http_status: None, detail: refusal.to_string(), retry_after: None }
 }
@@ -35,7 +35,7 @@ pub(crate) fn answer(status: StatusCode, excerpt: &str, retry_after: Option<Dura
     Failure { kind, http_status: Some(status.as_u16()), detail, retry_after }
 }
 
-/// No answer at all. The texts are made here or come from the innermost cause, never from reqwest itself, whose errors hold the URL.
+/// There was no answer at all. The texts are made here or come from the innermost cause, never from reqwest itself, whose errors hold the URL.
 pub(crate) fn transport(error: &reqwest::Error, connect_timeout: Duration, timeout: Duration) -> Failure {
     let (kind, detail) = if let Some(refusal) = cause::<Refusal>(error) {
         return blocked(*refusal);
@@ -64,12 +64,12 @@ fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
     chain(error).flat_map(|link| std::iter::successors(Some(link), |link| hidden(*link))).find_map(|link| link.downcast_ref::<E>())
 }
 
-/// What an `io::Error` was made from, perhaps another one: its `source` is not that error but that error's source.
+/// The error that an `io::Error` wraps, which may be another `io::Error`: `source` would skip it and give that error's source.
 fn hidden<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     link.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static))
 }
 
-/// What lies at the bottom of it.
+/// The innermost cause of an error.
 fn innermost(error: &reqwest::Error) -> String {
     chain(error).last().map_or_else(|| "unknown".to_owned(), printable)
 }

@@ -2,11 +2,11 @@
 //! a guard on where deliveries may go.
 //!
 //! ```text
-//!            ┌── lane: pending_jobs ──────────────┐
+//!            ┌── loop: pending_jobs ──────────────┐
 //!  store ──▶ │ claim ▸ places by destination ▸    │ ──▶ deliveries ──▶ receivers
 //!            │ start                              │         │
 //!            └────────────────────────────────────┘         ▼
-//!            ┌── lane: pending_notification_jobs ─┐     recorder ──▶ store
+//!            ┌── loop: pending_notification_jobs ─┐     recorder ──▶ store
 //!            └─ the same, with places of its own ─┘
 //! ```
 //!
@@ -18,18 +18,18 @@
 //!   says what to do, and can be replayed.
 
 mod attempt;
+mod ca_file;
 mod channel;
-mod destinations;
 mod egress;
 mod excerpt;
 mod failure;
-mod http;
-mod lane;
+mod http_client;
 pub mod metrics;
+mod places;
+mod queue_loop;
 mod recorder;
 mod retry_after;
 mod settings;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,16 +40,14 @@ use pulse_store::PageRequest;
 use tokio::sync::mpsc;
 
 use crate::attempt::Deliverer;
-use crate::http::Http;
-use crate::lane::Lane;
+use crate::http_client::Http;
 use crate::metrics::Metrics;
+use crate::queue_loop::QueueLoop;
 use crate::recorder::Recorder;
 pub use crate::settings::Settings;
 
 /// How long the last attempts may take to be recorded once the deliveries have drained.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
-/// How long a call to the store may take. Longer than the store's own bound of a statement, so that it is met only where nobody answers at all.
-const STORE_MAX: Duration = Duration::from_secs(35);
 /// How many tenants have their counters shown from the start; the others' appear with their first job.
 const TENANTS_KNOWN_MAX: u32 = 1000;
 
@@ -76,14 +74,14 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     tasks.join(drain + RECORD_GRACE).await
 }
 
-/// Starts the lanes and the recorder, which ends when the lanes have.
+/// Starts a loop for each queue, and the recorder, which ends when the loops have.
 fn start_work(tasks: &mut Tasks, deps: &Deps, settings: &Settings, http: &Http, metrics: &Arc<Metrics>, stop: &Shutdown) {
     let batch = usize::try_from(settings.batch).unwrap_or(usize::MAX);
     let (finished, inbox) = mpsc::channel(batch);
     for queue in Queue::ALL {
         let (http, clock, spans, metrics) = (http.clone(), deps.clock.clone(), deps.spans.clone(), Arc::clone(metrics));
         let deliverer = Deliverer { queue, http, clock, spans, policy: settings.retry_policy(), metrics };
-        tasks.spawn_loop(queue.gauge_name(), Lane::new(deps, settings, deliverer, finished.clone()).run(stop.clone()));
+        tasks.spawn_loop(queue.gauge_name(), QueueLoop::new(deps, settings, deliverer, finished.clone()).run(stop.clone()));
     }
     let (store, clock, spans, metrics) = (Arc::clone(&deps.store), deps.clock.clone(), deps.spans.clone(), Arc::clone(metrics));
     let recorder = Recorder { store, clock, spans, metrics, batch };

@@ -1,6 +1,5 @@
-//! What delivery measures of itself, bound once.
+//! The metrics of delivery; their handles are bound once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,6 +7,15 @@ use pulse_domain::ids::TenantId;
 use pulse_domain::integration::Queue;
 use pulse_domain::job::ErrorKind;
 use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Definition, Operation, Telemetry};
+
+use crate::channel::Channel;
+
+/// The label `operation` of one delivery.
+const DELIVERY_ATTEMPT: &str = "delivery_attempt";
+/// The label `operation` of a claim, and the name of the store's call in spans.
+pub(crate) const CLAIM_JOBS: &str = "claim_jobs";
+/// The label `operation` of recording a batch, and the name of its span and of the store's call in it.
+pub(crate) const RECORD_ATTEMPTS: &str = "record_attempts";
 
 const JOBS_FAILED: Definition =
     Definition::counter("pulse_delivery_jobs_failed_total", "{job}", "Jobs given up: dead until somebody replays them.", &["tenant_id"]);
@@ -40,12 +48,11 @@ const LEASES_LOST: Definition = Definition::counter(
     &[],
 );
 
-/// Every metric of this service that is not the kit's.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&JOBS_FAILED, &ATTEMPTS, &ALERT_LATENCY, &IN_FLIGHT, &CONCURRENCY, &LEASES_LOST];
 
 /// The label of a job whose integration is gone, so that nobody knows what channel it was.
 pub(crate) const NO_CHANNEL: &str = "none";
-const CHANNELS: [&str; 2] = ["webhook", "slack"];
 const SUCCESS: &str = "success";
 
 /// The handles of one worker, shared by its queues.
@@ -55,8 +62,9 @@ pub(crate) struct Metrics {
     pub(crate) claim_jobs: Operation,
     pub(crate) record_attempts: Operation,
     pub(crate) leases_lost: BoundCounter,
-    attempts: HashMap<(&'static str, &'static str), BoundCounter>,
-    alert_latency: HashMap<&'static str, BoundHistogram>,
+    /// Attempts that could only fail: they have no integration.
+    pub(crate) no_channel: BoundCounter,
+    channels: [ChannelMetrics; Channel::ALL.len()],
     jobs_failed: Counter,
     in_flight: [Arc<AtomicU32>; Queue::ALL.len()],
 }
@@ -64,15 +72,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Binds every label set that is known beforehand, so that each shows 0 from the first scrape on.
     pub(crate) fn new(telemetry: &Telemetry, places: impl Fn(Queue) -> u32) -> Self {
-        let attempts = telemetry.counter(&ATTEMPTS);
-        let alert_latency = telemetry.histogram(&ALERT_LATENCY);
         let concurrency = telemetry.gauge(&CONCURRENCY);
-        let outcomes = || ErrorKind::ALL.map(ErrorKind::as_str).into_iter().chain([SUCCESS]);
-        let known = CHANNELS.iter().flat_map(|channel| outcomes().map(move |outcome| (*channel, outcome)));
-        let bound = known
-            .chain([(NO_CHANNEL, ErrorKind::Config.as_str())])
-            .map(|(channel, outcome)| ((channel, outcome), attempts.bind(&[("channel", channel), ("outcome", outcome)])))
-            .collect();
         let in_flight: [Arc<AtomicU32>; Queue::ALL.len()] = Default::default();
         for (queue, count) in Queue::ALL.into_iter().zip(&in_flight) {
             let (labels, count) = ([("queue_name", queue.gauge_name())], Arc::clone(count));
@@ -80,29 +80,20 @@ impl Metrics {
             telemetry.observe(&IN_FLIGHT, &labels, move || f64::from(count.load(Ordering::Relaxed)));
         }
         Self {
-            delivery_attempt: telemetry.operation("delivery_attempt"),
-            claim_jobs: telemetry.operation("claim_jobs"),
-            record_attempts: telemetry.operation("record_attempts"),
+            delivery_attempt: telemetry.operation(DELIVERY_ATTEMPT),
+            claim_jobs: telemetry.operation(CLAIM_JOBS),
+            record_attempts: telemetry.operation(RECORD_ATTEMPTS),
             leases_lost: telemetry.counter(&LEASES_LOST).bind(&[]),
-            attempts: bound,
-            alert_latency: CHANNELS.map(|channel| (channel, alert_latency.bind(&[("channel", channel)]))).into(),
+            no_channel: attempts(telemetry, NO_CHANNEL, ErrorKind::Config.as_str()),
+            channels: Channel::ALL.map(|channel| ChannelMetrics::new(telemetry, channel)),
             jobs_failed: telemetry.counter(&JOBS_FAILED),
             in_flight,
         }
     }
 
-    /// Counts an attempt; `error` none: delivered.
-    pub(crate) fn attempted(&self, channel: &'static str, error: Option<ErrorKind>) {
-        if let Some(counter) = self.attempts.get(&(channel, error.map_or(SUCCESS, ErrorKind::as_str))) {
-            counter.add(1);
-        }
-    }
-
-    /// Records the way of a message, in seconds.
-    pub(crate) fn latency(&self, channel: &'static str, seconds: f64) {
-        if let Some(histogram) = self.alert_latency.get(channel) {
-            histogram.record(seconds);
-        }
+    /// The handles of one channel.
+    pub(crate) fn channel(&self, channel: Channel) -> &ChannelMetrics {
+        &self.channels[channel as usize]
     }
 
     /// Makes sure that the tenant's count of dead jobs is there, with 0 if none has died, so that the first death is seen as an increase.
@@ -127,6 +118,35 @@ impl Metrics {
     }
 }
 
+fn attempts(telemetry: &Telemetry, channel: &str, outcome: &str) -> BoundCounter {
+    telemetry.counter(&ATTEMPTS).bind(&[("channel", channel), ("outcome", outcome)])
+}
+
+/// The handles of one channel, every outcome's among them.
+#[derive(Debug)]
+pub(crate) struct ChannelMetrics {
+    delivered: BoundCounter,
+    failed: [BoundCounter; ErrorKind::ALL.len()],
+    /// From the receipt of the reading to the receiver's acknowledgement, in seconds.
+    pub(crate) latency: BoundHistogram,
+}
+
+impl ChannelMetrics {
+    fn new(telemetry: &Telemetry, channel: Channel) -> Self {
+        let channel = channel.as_str();
+        Self {
+            delivered: attempts(telemetry, channel, SUCCESS),
+            failed: ErrorKind::ALL.map(|kind| attempts(telemetry, channel, kind.as_str())),
+            latency: telemetry.histogram(&ALERT_LATENCY).bind(&[("channel", channel)]),
+        }
+    }
+
+    /// Counts an attempt; `error` none: delivered.
+    pub(crate) fn attempted(&self, error: Option<ErrorKind>) {
+        error.map_or(&self.delivered, |kind| &self.failed[kind as usize]).add(1);
+    }
+}
+
 /// Counts down when dropped, however the delivery ends.
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<AtomicU32>);
@@ -134,5 +154,17 @@ pub(crate) struct UnderWay(Arc<AtomicU32>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_failure_has_its_own_place() {
+        for (place, kind) in ErrorKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
     }
 }

@@ -8,18 +8,14 @@ use std::time::Duration;
 use pulse_domain::ids::TenantId;
 use pulse_domain::job::Verdict;
 use pulse_domain::trace::TraceParent;
-use pulse_runtime::{Chain, Clock, Outage, Spans};
+use pulse_runtime::{Backoff, Chain, Clock, Outage, Spans};
 use pulse_store::{AttemptRecord, RecordSummary, SharedStore, within};
 use tokio::sync::mpsc;
 
-use crate::STORE_MAX;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RECORD_ATTEMPTS};
+use crate::settings::STORE_MAX;
 
-/// The name of a batch's span, and of the call that writes it.
-const RECORD: &str = "record_attempts";
-/// The first wait after the store was not available; it doubles.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest wait after the store was not available.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Writes the attempts of all queues.
@@ -29,7 +25,7 @@ pub(crate) struct Recorder {
     pub(crate) clock: Clock,
     pub(crate) spans: Spans,
     pub(crate) metrics: Arc<Metrics>,
-    /// The most in one batch.
+    /// Upper bound on attempts in one batch.
     pub(crate) batch: usize,
 }
 
@@ -40,7 +36,7 @@ impl Recorder {
         let mut batch = Vec::with_capacity(self.batch);
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let attempts = batch.iter().filter_map(|record| record.trace.as_ref());
-            let span = self.spans.tracer().span(RECORD).root().causes(attempts.map(TraceParent::as_str)).start();
+            let span = self.spans.tracer().span(RECORD_ATTEMPTS).root().causes(attempts.map(TraceParent::as_str)).start();
             span.in_scope(self.flush(&batch)).await;
             batch.clear();
         }
@@ -71,21 +67,21 @@ impl Recorder {
 
     /// Writes, waiting for the store as long as it takes. Fails only when trying again cannot help.
     async fn record(&self, batch: &[AttemptRecord]) -> pulse_store::Result<()> {
-        let (mut backoff, mut outage) = (BACKOFF_MIN, Outage::default());
+        let (mut backoff, mut outage) = (Backoff::up_to(BACKOFF_MAX), Outage::default());
         loop {
             let writing = within(STORE_MAX, self.store.record_attempts(batch, self.clock.now()));
-            let writing = self.spans.query(RECORD, batch.len(), writing);
+            let writing = self.spans.query(RECORD_ATTEMPTS, batch.len(), writing);
             match self.metrics.record_attempts.run(writing).await {
                 Ok(summary) => {
                     self.count(batch, &summary);
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => {
+                    let wait = backoff.failed();
                     if let Some(failures) = outage.failed() {
-                        tracing::warn!(error = %Chain(&error), attempts = batch.len(), failures, retry_in = ?backoff, "attempts could not be recorded");
+                        tracing::warn!(error = %Chain(&error), attempts = batch.len(), failures, retry_in = ?wait, "attempts could not be recorded");
                     }
-                    tokio::time::sleep(backoff).await;
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                    tokio::time::sleep(wait).await;
                 }
                 Err(error) => return Err(error),
             }

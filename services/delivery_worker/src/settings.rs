@@ -6,10 +6,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pulse_domain::integration::Queue;
 use pulse_domain::retry::RetryPolicy;
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
 use pulse_runtime::{Error, parse_duration};
 
 /// The longest of any duration here: far beyond sense, and far from where instants overflow.
 const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a call to the store may take. Longer than the store's own bound of a statement, so that it is met only where nobody answers at all.
+pub(crate) const STORE_MAX: Duration = Duration::from_secs(35);
 
 /// How deliveries are made. Durations read `250ms`, `10s`, `2h`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -25,7 +28,7 @@ pub struct Settings {
     )]
     pub concurrency: u32,
 
-    /// Deliveries to people (chat) under way at once: room of their own
+    /// Deliveries to people (chat) under way at once, in places of their own
     #[arg(
         id = "delivery_notification_concurrency",
         long = "delivery-notification-concurrency",
@@ -91,66 +94,41 @@ pub struct Settings {
     #[arg(id = "delivery_retry_max", long = "delivery-retry-max", env = "PULSE_DELIVERY_RETRY_MAX", value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
     pub retry_max: Duration,
 
-    /// Attempts in all; then the job is dead until somebody replays it
-    #[arg(
-        id = "delivery_attempts_max",
-        long = "delivery-attempts-max",
-        env = "PULSE_DELIVERY_ATTEMPTS_MAX",
-        value_name = "N",
-        default_value_t = 5
-    )]
+    /// Attempts in all; then the job is dead until somebody replays it. Both delivery_worker and ops_worker read it
+    #[arg(id = "delivery_attempts_max", long = "delivery-attempts-max", env = "PULSE_DELIVERY_ATTEMPTS_MAX", value_name = "N",
+          default_value_t = RetryPolicy::default().attempts_max, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub attempts_max: u32,
 
     /// How often the depth of the queues is counted
     #[arg(id = "delivery_queue_probe", long = "delivery-queue-probe", env = "PULSE_DELIVERY_QUEUE_PROBE", value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub queue_probe: Duration,
 
-    /// How long deliveries under way may take to finish when the service stops
-    #[arg(id = "delivery_drain", long = "delivery-drain", env = "PULSE_DELIVERY_DRAIN", value_name = "TIME", default_value = "8s", value_parser = parse_duration)]
+    /// How long deliveries under way may take to finish when the service stops.
+    #[arg(skip = Duration::from_secs(8))]
     pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let RetryPolicy { base, max, attempts_max } = RetryPolicy::default();
-        Self {
-            concurrency: 128,
-            notification_concurrency: 32,
-            per_destination: 16,
-            timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            lease: Duration::from_secs(60),
-            poll: Duration::from_secs(1),
-            batch: 256,
-            allow_http: false,
-            allowed_ranges: Vec::new(),
-            ca_file: None,
-            retry_base: base,
-            retry_max: max,
-            attempts_max,
-            queue_probe: Duration::from_secs(5),
-            drain: Duration::from_secs(8),
-        }
+        defaults(&[])
     }
 }
 
 impl Settings {
-    /// Checks what one value alone cannot say.
+    /// Whether the settings make sense, each alone and together.
     ///
     /// # Errors
     /// [`Error::Settings`] naming the first setting that does not fit, and what would.
     pub fn validate(&self) -> Result<(), Error> {
-        let positive = [
+        for (name, number) in [
             ("PULSE_DELIVERY_CONCURRENCY", self.concurrency),
             ("PULSE_DELIVERY_NOTIFICATION_CONCURRENCY", self.notification_concurrency),
             ("PULSE_DELIVERY_PER_DESTINATION", self.per_destination),
             ("PULSE_DELIVERY_BATCH", self.batch),
-            ("PULSE_DELIVERY_ATTEMPTS_MAX", self.attempts_max),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::Settings(format!("{name} must be at least 1")));
+        ] {
+            check_number(name, number, 1..)?;
         }
-        let lasting = [
+        for (name, duration) in [
             ("PULSE_DELIVERY_TIMEOUT", self.timeout),
             ("PULSE_DELIVERY_CONNECT_TIMEOUT", self.connect_timeout),
             ("PULSE_DELIVERY_LEASE", self.lease),
@@ -158,12 +136,8 @@ impl Settings {
             ("PULSE_DELIVERY_RETRY_BASE", self.retry_base),
             ("PULSE_DELIVERY_RETRY_MAX", self.retry_max),
             ("PULSE_DELIVERY_QUEUE_PROBE", self.queue_probe),
-        ];
-        if let Some((name, _)) = lasting.iter().find(|(_, value)| value.is_zero() || *value > DURATION_MAX) {
-            return Err(Error::Settings(format!("{name} must be longer than 0s and at most 30d")));
-        }
-        if self.drain > DURATION_MAX {
-            return Err(Error::Settings("PULSE_DELIVERY_DRAIN must be at most 30d".to_owned()));
+        ] {
+            check_duration(name, duration, DURATION_MIN..=DURATION_MAX)?;
         }
         let ordered = [
             ("PULSE_DELIVERY_LEASE", self.lease, "longer than", "PULSE_DELIVERY_TIMEOUT", self.timeout, self.lease > self.timeout),
@@ -184,7 +158,7 @@ impl Settings {
         }
     }
 
-    /// Deliveries of a queue under way at once.
+    /// How many deliveries of a queue may be under way at once.
     pub(crate) fn places(&self, queue: Queue) -> u32 {
         match queue {
             Queue::Integration => self.concurrency,
@@ -199,27 +173,21 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use pulse_runtime::settings::parse;
 
     use super::*;
 
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[command(flatten)]
-        delivery: Settings,
-    }
-
     #[test]
-    fn the_defaults_of_the_flags_are_the_defaults_of_the_type() {
-        let parsed = Cli::try_parse_from(["pulse"]).unwrap().delivery;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
+    fn the_defaults_hold() {
+        let defaults = Settings::default();
+        defaults.validate().unwrap();
+        assert_eq!(defaults.retry_policy(), RetryPolicy::default());
     }
 
     #[test]
     fn ranges_are_a_list_of_networks() {
-        let parse = |text: &str| Cli::try_parse_from(["pulse", "--delivery-allowed-ranges", text]);
-        assert_eq!(parse("127.0.0.0/8,fd00::/8").unwrap().delivery.allowed_ranges.len(), 2);
+        let parse = |text: &str| parse::<Settings>(&["--delivery-allowed-ranges", text]);
+        assert_eq!(parse("127.0.0.0/8,fd00::/8").unwrap().allowed_ranges.len(), 2);
         let error = parse("127.0.0.1-127.0.0.9").unwrap_err().to_string();
         assert!(error.contains("--delivery-allowed-ranges"), "{error}");
     }
@@ -228,11 +196,10 @@ mod tests {
     fn settings_that_cannot_work_are_named() {
         let defaults = Settings::default;
         for (settings, expected) in [
-            (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1"),
-            (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1"),
-            (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be longer than 0s and at most 30d"),
-            (Settings { drain: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_DRAIN must be at most 30d"),
-            (Settings { retry_max: Duration::MAX, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be longer than 0s and at most 30d"),
+            (Settings { concurrency: 0, ..defaults() }, "PULSE_DELIVERY_CONCURRENCY must be at least 1, it is 0"),
+            (Settings { batch: 0, ..defaults() }, "PULSE_DELIVERY_BATCH must be at least 1, it is 0"),
+            (Settings { timeout: Duration::ZERO, ..defaults() }, "PULSE_DELIVERY_TIMEOUT must be from 1ms to 30d, it is 0ms"),
+            (Settings { retry_max: DURATION_MAX * 2, ..defaults() }, "PULSE_DELIVERY_RETRY_MAX must be from 1ms to 30d, it is 60d"),
             (
                 Settings { lease: Duration::from_secs(10), ..defaults() },
                 "PULSE_DELIVERY_LEASE is 10s but must be longer than PULSE_DELIVERY_TIMEOUT, which is 10s",

@@ -1,54 +1,52 @@
 //! One step of the dispatcher: claim, decide, commit.
 
-use std::time::Duration;
-
 use pulse_domain::Timestamp;
 use pulse_domain::alert::AlertEvent;
 use pulse_domain::ids::LeaseId;
-use pulse_runtime::spans::{self, Spans, number, trace_of};
-use pulse_runtime::{Clock, Progress, attribute};
-use pulse_store::{Claim, DispatchSummary, EventBatch, Result, SharedStore};
+use pulse_runtime::spans::{self, number, trace_of};
+use pulse_runtime::{Deps, Progress, attribute};
+use pulse_store::{Claim, DispatchSummary, EventBatch, Result};
 use pulse_telemetry::Span;
 use pulse_telemetry::opentelemetry::KeyValue;
 
-use crate::QUEUE_NAME;
 use crate::commit::{Commit, RoutesByTenant};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QUEUE_NAME};
+use crate::settings::Settings;
+
+/// The names of the store's calls in spans.
+const CLAIM_EVENTS: &str = "claim_events";
+const COMMIT_DISPATCH: &str = "commit_dispatch";
 
 /// A commit is closed once it holds this many jobs: events with many routes each must not make one endless transaction.
 const JOBS_PER_COMMIT: usize = 5_000;
 
-/// An attribute of an event's span: how many jobs the event made.
+/// The attribute of an event's span that counts the jobs made from it.
 const JOBS: &str = "pulse.dispatch.jobs";
 /// The kind of failure of an event that stayed in the queue because its lease had passed.
 const LEASE_LOST: &str = "lease_lost";
 const LEASE_LOST_DETAIL: &str = "the event's lease passed before the commit: another dispatcher has it";
 
-/// What a step needs.
+/// What a step works with.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    pub(crate) store: SharedStore,
-    pub(crate) clock: Clock,
-    pub(crate) spans: Spans,
+    pub(crate) deps: Deps,
+    pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
-    /// Events in one claim.
-    pub(crate) batch: u32,
-    pub(crate) lease: Duration,
 }
 
 impl Dispatcher {
     /// Dispatches one batch. What fails on the way stays claimed until the lease has passed, and is then dispatched by whoever claims it;
     /// jobs that were made already are not made again.
     pub(crate) async fn step(&self) -> Result<Progress> {
-        let claim = Claim { now: self.clock.now(), limit: self.batch, lease: self.lease };
-        let claiming = self.spans.claim(QUEUE_NAME, "claim_events");
-        let batch = claiming.run(self.store.claim_events(claim)).await?;
+        let claim = Claim { now: self.deps.clock.now(), limit: self.settings.batch, lease: self.settings.lease };
+        let claiming = self.deps.spans.claim(QUEUE_NAME, CLAIM_EVENTS);
+        let batch = claiming.run(self.deps.store.claim_events(claim)).await?;
         if batch.events.is_empty() {
             return Ok(Progress::Idle);
         }
         let span = claiming.received(batch.events.len(), batch.events.iter().filter_map(|event| event.trace.as_ref()));
         span.run(self.dispatch(&batch, claim.now, &span), spans::describe).await?;
-        let full = u32::try_from(batch.events.len()).is_ok_and(|claimed| claimed >= self.batch);
+        let full = u32::try_from(batch.events.len()).is_ok_and(|claimed| claimed >= self.settings.batch);
         Ok(if full { Progress::More } else { Progress::Idle })
     }
 
@@ -75,7 +73,7 @@ impl Dispatcher {
 
     /// The span of one event, which goes on in the event's trace and ends with its commit.
     fn process(&self, event: &AlertEvent, batch: &Span) -> Span {
-        let span = self.spans.process(QUEUE_NAME, event.trace.as_ref(), batch).start();
+        let span = self.deps.spans.process(QUEUE_NAME, event.trace.as_ref(), batch).start();
         if span.is_recording() {
             span.set(KeyValue::new(attribute::MESSAGE_ID, event.event_id.to_string()));
             span.set(KeyValue::new(attribute::TENANT_ID, event.alert.tenant_id.to_string()));
@@ -86,8 +84,8 @@ impl Dispatcher {
     }
 
     async fn commit(&self, lease: LeaseId, commit: Commit, under_way: Vec<Span>) -> Result<()> {
-        let call = self.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.clock.now());
-        let committed = self.spans.query("commit_dispatch", commit.events.len(), call).await;
+        let call = self.deps.store.commit_dispatch(lease, &commit.events, &commit.jobs, self.deps.clock.now());
+        let committed = self.deps.spans.query(COMMIT_DISPATCH, commit.events.len(), call).await;
         match &committed {
             Err(error) => under_way.iter().for_each(|span| spans::fail(span, error)),
             Ok(done) => {

@@ -13,18 +13,13 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_runtime::{CyclePlan, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
+use pulse_runtime::{CyclePlan, DRAIN, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve_admin};
 use pulse_store::Topic;
 
 pub use settings::Settings;
 
 use crate::cycle::Dispatcher;
-use crate::metrics::Metrics;
-
-/// The label `queue_name` of the events that wait for the dispatcher.
-pub const QUEUE_NAME: &str = "pending_alerts";
-/// The label `operation` of one claim, decision and commit.
-pub const OPERATION: &str = "dispatch_cycle";
+use crate::metrics::{Metrics, OPERATION, QUEUE_NAME};
 
 /// Dispatches until shutdown, and serves the admin routes on `listeners`.
 ///
@@ -35,12 +30,9 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let shutdown = shutdown.child();
     let _probe = deps.queue_probe(QUEUE_NAME, settings.probe_every, |store, now| async move { store.dispatch_backlog(now).await });
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
-    tasks.spawn("the admin server", {
-        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
-        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
-    });
-    tasks.spawn_loop(OPERATION, dispatch(deps, settings.clone(), shutdown));
-    tasks.join(settings.drain).await
+    serve_admin(&mut tasks, &deps.telemetry, listeners, shutdown.clone());
+    tasks.spawn_loop(OPERATION, dispatch(deps, settings, shutdown));
+    tasks.join(DRAIN).await
 }
 
 async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
@@ -53,14 +45,8 @@ async fn dispatch(deps: Deps, settings: Settings, shutdown: Shutdown) {
     };
     let operation = deps.telemetry.operation(OPERATION);
     let wake = deps.store.wake(Topic::Events);
-    let dispatcher = Arc::new(Dispatcher {
-        store: Arc::clone(&deps.store),
-        clock: deps.clock.clone(),
-        spans: deps.spans.clone(),
-        metrics: Metrics::new(&deps.telemetry),
-        batch: settings.batch,
-        lease: settings.lease,
-    });
+    let metrics = Metrics::new(&deps.telemetry);
+    let dispatcher = Arc::new(Dispatcher { deps: deps.clone(), settings, metrics });
     run_cycle(plan, &deps, operation, Some(wake), shutdown, move || {
         let dispatcher = Arc::clone(&dispatcher);
         async move { dispatcher.step().await }

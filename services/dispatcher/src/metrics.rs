@@ -5,6 +5,11 @@ use pulse_telemetry::{BoundCounter, Definition, Telemetry};
 
 use crate::commit::Commit;
 
+/// The label `queue_name` of the events that wait for the dispatcher.
+pub const QUEUE_NAME: &str = "pending_alerts";
+/// The label `operation` of one claim, decision and commit.
+pub const OPERATION: &str = "dispatch_cycle";
+
 /// Events taken off the queue.
 pub const EVENTS: Definition = Definition::counter(
     "pulse_dispatcher_events_total",
@@ -12,14 +17,14 @@ pub const EVENTS: Definition = Definition::counter(
     "Alert events taken off the queue by result: routed (at least one job) or unrouted (no route matches).",
     &["result"],
 );
-/// Jobs made.
+/// Jobs that were made.
 pub const JOBS: Definition = Definition::counter(
     "pulse_dispatcher_jobs_created_total",
     "{job}",
     "Delivery jobs made from alert events; a job that was there already does not count.",
     &[],
 );
-/// Claims that came to nothing.
+/// Events whose lease was lost.
 pub const LEASES_LOST: Definition = Definition::counter(
     "pulse_dispatcher_leases_lost_total",
     "{event}",
@@ -27,7 +32,7 @@ pub const LEASES_LOST: Definition = Definition::counter(
     &[],
 );
 
-/// All of them.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&EVENTS, &JOBS, &LEASES_LOST];
 
 /// Handles, bound once.

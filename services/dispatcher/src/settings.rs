@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
 use pulse_runtime::{Error, parse_duration};
 
 /// The most events one claim may take: a commit must fit well into a lease.
@@ -46,23 +47,11 @@ pub struct Settings {
     #[arg(id = "dispatcher_probe_every", long = "dispatcher-probe-every", env = "PULSE_DISPATCHER_PROBE_EVERY", value_name = "DURATION",
           value_parser = parse_duration, default_value = "5s")]
     pub probe_every: Duration,
-
-    /// How long work under way may take to end at shutdown
-    #[arg(id = "dispatcher_drain", long = "dispatcher-drain", env = "PULSE_DISPATCHER_DRAIN", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "8s")]
-    pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            batch: 500,
-            lease: Duration::from_secs(30),
-            poll: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(10),
-            probe_every: Duration::from_secs(5),
-            drain: Duration::from_secs(8),
-        }
+        defaults(&[])
     }
 }
 
@@ -72,22 +61,11 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        if !(1..=BATCH_MAX).contains(&self.batch) {
-            return Err(Error::Settings(format!("PULSE_DISPATCHER_BATCH must be from 1 to {BATCH_MAX}, it is {}", self.batch)));
-        }
-        if !(LEASE_MIN..=WAIT_MAX).contains(&self.lease) {
-            return Err(Error::Settings(format!("PULSE_DISPATCHER_LEASE must be from 1s to 1h, it is {:?}", self.lease)));
-        }
-        let waits = [
-            ("PULSE_DISPATCHER_POLL", self.poll),
-            ("PULSE_DISPATCHER_BACKOFF_MAX", self.backoff_max),
-            ("PULSE_DISPATCHER_PROBE_EVERY", self.probe_every),
-            ("PULSE_DISPATCHER_DRAIN", self.drain),
-        ];
-        match waits.iter().find(|(_, wait)| wait.is_zero() || *wait > WAIT_MAX) {
-            Some((name, wait)) => Err(Error::Settings(format!("{name} must be more than 0 and at most 1h, it is {wait:?}"))),
-            None => Ok(()),
-        }
+        check_number("PULSE_DISPATCHER_BATCH", self.batch, 1..=BATCH_MAX)?;
+        check_duration("PULSE_DISPATCHER_LEASE", self.lease, LEASE_MIN..=WAIT_MAX)?;
+        check_duration("PULSE_DISPATCHER_POLL", self.poll, DURATION_MIN..=WAIT_MAX)?;
+        check_duration("PULSE_DISPATCHER_BACKOFF_MAX", self.backoff_max, DURATION_MIN..=WAIT_MAX)?;
+        check_duration("PULSE_DISPATCHER_PROBE_EVERY", self.probe_every, DURATION_MIN..=WAIT_MAX)
     }
 
     /// The longest a step may take: well within its lease, as what it claimed is others' afterwards.
@@ -99,27 +77,10 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(Debug, clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        settings: Settings,
-    }
 
     #[test]
-    fn the_command_lines_defaults_are_the_defaults_and_hold() {
-        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
-    }
-
-    #[test]
-    fn flags_are_read_and_a_wrong_one_says_what_would_be_right() {
-        let parsed = Command::try_parse_from(["pulse", "--dispatcher-batch", "7", "--dispatcher-lease", "2m"]).unwrap().settings;
-        assert_eq!((parsed.batch, parsed.lease), (7, Duration::from_secs(120)));
-        let error = Command::try_parse_from(["pulse", "--dispatcher-poll", "soon"]).unwrap_err().to_string();
-        assert!(error.contains("--dispatcher-poll") && error.contains("soon"), "{error}");
+    fn the_defaults_hold() {
+        Settings::default().validate().unwrap();
     }
 
     #[test]
@@ -131,11 +92,10 @@ mod tests {
             (Settings { batch: 10_001, ..good.clone() }, "PULSE_DISPATCHER_BATCH must be from 1 to 10000, it is 10001"),
             (Settings { lease: Duration::from_millis(999), ..good.clone() }, "PULSE_DISPATCHER_LEASE must be from 1s to 1h, it is 999ms"),
             (Settings { lease: Duration::MAX, ..good.clone() }, "PULSE_DISPATCHER_LEASE must be from 1s to 1h"),
-            (Settings { poll: WAIT_MAX * 2, ..good.clone() }, "PULSE_DISPATCHER_POLL must be more than 0 and at most 1h, it is 7200s"),
-            (Settings { poll: zero, ..good.clone() }, "PULSE_DISPATCHER_POLL must be more than 0"),
-            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_DISPATCHER_BACKOFF_MAX must be more than 0"),
-            (Settings { probe_every: zero, ..good.clone() }, "PULSE_DISPATCHER_PROBE_EVERY must be more than 0"),
-            (Settings { drain: zero, ..good }, "PULSE_DISPATCHER_DRAIN must be more than 0"),
+            (Settings { poll: WAIT_MAX * 2, ..good.clone() }, "PULSE_DISPATCHER_POLL must be from 1ms to 1h, it is 2h"),
+            (Settings { poll: zero, ..good.clone() }, "PULSE_DISPATCHER_POLL must be from 1ms to 1h, it is 0ms"),
+            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_DISPATCHER_BACKOFF_MAX must be from 1ms to 1h, it is 0ms"),
+            (Settings { probe_every: zero, ..good }, "PULSE_DISPATCHER_PROBE_EVERY must be from 1ms to 1h, it is 0ms"),
         ] {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");

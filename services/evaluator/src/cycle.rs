@@ -9,22 +9,27 @@ use std::time::{Duration, SystemTime};
 use pulse_domain::Timestamp;
 use pulse_domain::evaluation::{DeviceOutcome, DueDevice, IngestProgress, JudgeClock, judge};
 use pulse_domain::ids::{LeaseId, TenantId};
-use pulse_runtime::{Clock, Deps, Progress, Spans, spans};
+use pulse_runtime::{Backoff, Clock, Deps, Progress, Spans, spans};
 use pulse_store::{Claim, CommitSummary, DueBatch, SharedStore};
 use pulse_telemetry::Span;
 
-use crate::changes::ChangeSpans;
-use crate::metrics::Metrics;
+use crate::change_spans::ChangeSpans;
+use crate::metrics::{Metrics, QUEUE_NAME};
 use crate::rules::{BatchRules, RuleCache};
-use crate::{QUEUE_NAME, Settings};
+use crate::settings::Settings;
+
+/// The names of the store's calls in spans.
+const CLAIM_DUE_DEVICES: &str = "claim_due_devices";
+const COMMIT_EVALUATION: &str = "commit_evaluation";
 
 /// An instance of ingest that has not reported for this long is gone; it reports about once a second.
 const INGEST_ALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// Devices judged before other tasks get their turn: well under a millisecond.
 const JUDGED_AT_A_STRETCH: usize = 256;
-/// How often a commit is tried while the database is not available, and the wait between: cheaper than to wait for the lease to pass.
+/// How many times a commit is tried while the database is not available, and the longest wait between: cheaper than to wait for the lease
+/// to pass.
 const COMMIT_TRIES: u32 = 3;
-const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+const COMMIT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What a cycle works with.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ impl Evaluator {
         // Asked before the claim, so that whatever is durable by then is among the readings claimed.
         let ingest = self.store.ingest_progress(now, INGEST_ALIVE_WITHIN).await?;
         let claim = Claim { now, limit: self.settings.batch_size, lease: self.settings.lease };
-        let claiming = self.spans.claim(QUEUE_NAME, "claim_due_devices");
+        let claiming = self.spans.claim(QUEUE_NAME, CLAIM_DUE_DEVICES);
         let batch = claiming.run(self.store.claim_due_devices(claim, self.settings.readings_max)).await?;
         if batch.devices.is_empty() {
             return Ok(Progress::Idle);
@@ -107,9 +112,10 @@ impl Evaluator {
 
     /// A commit whose answer was lost finds its leases given back and changes nothing.
     async fn commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
+        let mut backoff = Backoff::up_to(COMMIT_PAUSE_MAX);
         for _ in 1..COMMIT_TRIES {
             match self.try_commit(lease, outcomes).await {
-                Err(error) if error.is_transient() => tokio::time::sleep(COMMIT_PAUSE).await,
+                Err(error) if error.is_transient() => tokio::time::sleep(backoff.failed()).await,
                 done => return done,
             }
         }
@@ -118,7 +124,7 @@ impl Evaluator {
 
     async fn try_commit(&self, lease: LeaseId, outcomes: &[DeviceOutcome]) -> pulse_store::Result<CommitSummary> {
         let commit = self.store.commit_evaluation(lease, outcomes, self.clock.now());
-        self.spans.query("commit_evaluation", outcomes.len(), commit).await
+        self.spans.query(COMMIT_EVALUATION, outcomes.len(), commit).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! and its state, alerts and events are one transaction. Any number of evaluators may run beside each other. The store's due index is the
 //! timer wheel: no cycle looks at a device that has nothing to be judged.
 
-mod changes;
+mod change_spans;
 mod cycle;
 pub mod metrics;
 mod rules;
@@ -13,18 +13,13 @@ mod settings;
 
 use std::sync::Arc;
 
-use pulse_runtime::{Chain, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve};
+use pulse_runtime::{Chain, DRAIN, Deps, Error, Listeners, Shutdown, Tasks, run_cycle, serve_admin};
 use pulse_store::{PageRequest, Topic};
 
 pub use settings::Settings;
 
 use crate::cycle::Evaluator;
-use crate::metrics::Metrics;
-
-/// The label `queue_name` of the devices that wait for the evaluator.
-pub const QUEUE_NAME: &str = "devices_to_evaluate";
-/// The label `operation` of one claim, judgement and commit.
-pub const OPERATION: &str = "evaluation_cycle";
+use crate::metrics::{Metrics, OPERATION, QUEUE_NAME};
 
 /// Tenants listed at once when their counters are bound.
 const TENANTS_PAGE: u32 = 500;
@@ -40,12 +35,8 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let metrics = Metrics::new(&deps.telemetry);
     know_tenants(&deps, &metrics).await;
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
-    tasks.spawn("the admin server", {
-        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
-        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
-    });
+    serve_admin(&mut tasks, &deps.telemetry, listeners, shutdown.clone());
     let wake = deps.store.wake(Topic::Readings);
-    let drain = settings.drain;
     let (plan, operation) = (settings.plan(), deps.telemetry.operation(OPERATION));
     let evaluator = Arc::new(Evaluator::new(&deps, settings, metrics));
     tasks.spawn_loop(OPERATION, async move {
@@ -55,7 +46,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
         };
         run_cycle(plan, &deps, operation, Some(wake), shutdown, step).await;
     });
-    tasks.join(drain).await
+    tasks.join(DRAIN).await
 }
 
 /// Makes the counters of tenants that exist show 0 from the first scrape on. Those that come later show from their first judgement on.

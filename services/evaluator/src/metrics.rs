@@ -8,7 +8,12 @@ use pulse_domain::ids::{AlertId, TenantId};
 use pulse_store::CommitSummary;
 use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 
-/// Work done.
+/// The label `queue_name` of the devices that wait for the evaluator.
+pub const QUEUE_NAME: &str = "devices_to_evaluate";
+/// The label `operation` of one claim, judgement and commit.
+pub const OPERATION: &str = "evaluation_cycle";
+
+/// Rules held against readings.
 pub const RULES_EVALUATED: Definition = Definition::counter(
     "pulse_evaluator_rules_evaluated_total",
     "{evaluation}",
@@ -36,7 +41,7 @@ pub const EVALUATION_ERRORS: Definition = Definition::counter(
     "Failures that a tenant's own rules caused: each cycle counts the rules that it left out because they make no sense, and the devices that it did not evaluate because their tenant's rules could not be read.",
     &["tenant_id"],
 );
-/// Claims that came to nothing.
+/// Devices whose lease was lost.
 pub const LEASES_LOST: Definition = Definition::counter(
     "pulse_evaluator_leases_lost_total",
     "{device}",
@@ -44,10 +49,10 @@ pub const LEASES_LOST: Definition = Definition::counter(
     &[],
 );
 
-/// All of them.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&RULES_EVALUATED, &ALERTS_CREATED, &ALERTS_CLOSED, &EVALUATION_ERRORS, &LEASES_LOST];
 
-/// Handles. None is kept for a tenant, of which there may be many: a batch counts once for each of its tenants.
+/// The handles. None is kept for a single tenant, as there may be many: a batch counts once for each of its tenants.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     rules_evaluated: Counter,

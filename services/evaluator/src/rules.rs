@@ -11,6 +11,8 @@ use pulse_domain::rule::{InvalidRule, Rule};
 use pulse_runtime::{Chain, Spans};
 use pulse_store::{RulesVersion, SharedStore};
 
+/// The name of the store's call in spans.
+const RULES_OF: &str = "rules_of";
 /// The most rules that are kept compiled, over all tenants, a tenant without any counting as one; those longest not needed go first.
 const RULES_KEPT_MAX: u64 = 200_000;
 
@@ -18,7 +20,7 @@ const RULES_KEPT_MAX: u64 = 200_000;
 #[derive(Debug)]
 pub(crate) struct TenantRules {
     pub(crate) set: RuleSet,
-    /// How many were left out because they make no sense.
+    /// How many rules were left out because they make no sense.
     pub(crate) invalid: u64,
 }
 
@@ -71,7 +73,7 @@ impl RuleCache {
 
     async fn renew(&self, changed: &[&RulesVersion], found: &mut BatchRules) -> pulse_store::Result<()> {
         let tenants: Vec<TenantId> = changed.iter().map(|current| current.tenant_id.clone()).collect();
-        match self.spans.query("rules_of", tenants.len(), self.store.rules_of(&tenants)).await {
+        match self.spans.query(RULES_OF, tenants.len(), self.store.rules_of(&tenants)).await {
             Ok(rules) => {
                 let mut by_tenant: HashMap<TenantId, Vec<Rule>> = HashMap::new();
                 for rule in rules {
@@ -92,7 +94,7 @@ impl RuleCache {
     async fn renew_one_by_one(&self, changed: &[&RulesVersion], found: &mut BatchRules) -> pulse_store::Result<()> {
         for current in changed {
             let rules = self.store.rules_of(std::slice::from_ref(&current.tenant_id));
-            match self.spans.query("rules_of", 1, rules).await {
+            match self.spans.query(RULES_OF, 1, rules).await {
                 Ok(rules) => {
                     found.insert(current.tenant_id.clone(), self.compile(current, &rules).await);
                 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
 use pulse_runtime::{CyclePlan, Error, parse_duration};
 
-use crate::OPERATION;
+use crate::metrics::OPERATION;
 
 /// The most devices one claim may take, and readings of one device: a batch must fit into memory, and its commit well into a lease.
 const BATCH_MAX: u32 = 20_000;
@@ -41,9 +42,8 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "1s")]
     pub poll: Duration,
 
-    /// The pause between cycles that readings wake: batches form meanwhile, and ingest has the database to itself
-    #[arg(id = "evaluator_min_interval", long = "evaluator-min-interval", env = "PULSE_EVALUATOR_MIN_INTERVAL", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "50ms")]
+    /// The pause between cycles that readings wake: batches form meanwhile, and ingest has the database to itself.
+    #[arg(skip = Duration::from_millis(50))]
     pub min_interval: Duration,
 
     /// How long claimed devices are kept from other evaluators; after a crash they wait this long
@@ -66,11 +66,6 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "5s")]
     pub probe_every: Duration,
 
-    /// How long work under way may take to end at shutdown
-    #[arg(id = "evaluator_drain", long = "evaluator-drain", env = "PULSE_EVALUATOR_DRAIN", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "8s")]
-    pub drain: Duration,
-
     /// A device is ONLINE while its last message is at most this old, and STALE after that
     #[arg(id = "heartbeat_stale", long = "heartbeat-stale", env = "PULSE_HEARTBEAT_STALE", value_name = "DURATION",
           value_parser = parse_duration, default_value = "30s")]
@@ -79,18 +74,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            batch_size: 2_000,
-            readings_max: 32,
-            poll: Duration::from_secs(1),
-            min_interval: Duration::from_millis(50),
-            lease: Duration::from_secs(30),
-            cycle_deadline: Duration::from_secs(20),
-            backoff_max: Duration::from_secs(10),
-            probe_every: Duration::from_secs(5),
-            drain: Duration::from_secs(8),
-            heartbeat_stale: Duration::from_secs(30),
-        }
+        defaults(&[])
     }
 }
 
@@ -100,33 +84,18 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        let counts =
-            [("PULSE_EVALUATOR_BATCH_SIZE", self.batch_size, BATCH_MAX), ("PULSE_EVALUATOR_READINGS_MAX", self.readings_max, READINGS_MAX)];
-        if let Some((name, count, max)) = counts.iter().find(|(_, count, max)| !(1..=*max).contains(count)) {
-            return Err(Error::Settings(format!("{name} must be from 1 to {max}, it is {count}")));
-        }
-        let waits = [
-            ("PULSE_EVALUATOR_POLL", self.poll),
-            ("PULSE_EVALUATOR_CYCLE_DEADLINE", self.cycle_deadline),
-            ("PULSE_EVALUATOR_BACKOFF_MAX", self.backoff_max),
-            ("PULSE_EVALUATOR_PROBE_EVERY", self.probe_every),
-            ("PULSE_EVALUATOR_DRAIN", self.drain),
-        ];
-        if let Some((name, _)) = waits.iter().find(|(_, wait)| wait.is_zero()) {
-            return Err(Error::Settings(format!("{name} must be more than 0, for example 1s")));
-        }
+        check_number("PULSE_EVALUATOR_BATCH_SIZE", self.batch_size, 1..=BATCH_MAX)?;
+        check_number("PULSE_EVALUATOR_READINGS_MAX", self.readings_max, 1..=READINGS_MAX)?;
+        // Paused for longer than it polls, it would poll late.
+        check_duration("PULSE_EVALUATOR_POLL", self.poll, self.min_interval.max(DURATION_MIN)..)?;
+        check_duration("PULSE_EVALUATOR_CYCLE_DEADLINE", self.cycle_deadline, DURATION_MIN..)?;
+        check_duration("PULSE_EVALUATOR_BACKOFF_MAX", self.backoff_max, DURATION_MIN..)?;
+        check_duration("PULSE_EVALUATOR_PROBE_EVERY", self.probe_every, DURATION_MIN..)?;
+        check_duration("PULSE_HEARTBEAT_STALE", self.heartbeat_stale, STALE_MIN..)?;
         if self.cycle_deadline >= self.lease {
             let (deadline, lease) = (self.cycle_deadline, self.lease);
             let text = format!("PULSE_EVALUATOR_CYCLE_DEADLINE must be less than PULSE_EVALUATOR_LEASE ({lease:?}), it is {deadline:?}");
             return Err(Error::Settings(text));
-        }
-        if self.min_interval > self.poll {
-            let (interval, poll) = (self.min_interval, self.poll);
-            let text = format!("PULSE_EVALUATOR_MIN_INTERVAL must be at most PULSE_EVALUATOR_POLL ({poll:?}), it is {interval:?}");
-            return Err(Error::Settings(text));
-        }
-        if self.heartbeat_stale < STALE_MIN {
-            return Err(Error::Settings(format!("PULSE_HEARTBEAT_STALE must be at least {STALE_MIN:?}, it is {:?}", self.heartbeat_stale)));
         }
         Ok(())
     }
@@ -145,27 +114,10 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(Debug, clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        settings: Settings,
-    }
 
     #[test]
-    fn the_command_lines_defaults_are_the_defaults_and_hold() {
-        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
-    }
-
-    #[test]
-    fn flags_are_read_and_a_wrong_one_says_what_would_be_right() {
-        let parsed = Command::try_parse_from(["pulse", "--evaluator-batch-size", "7", "--heartbeat-stale", "2m"]).unwrap().settings;
-        assert_eq!((parsed.batch_size, parsed.heartbeat_stale), (7, Duration::from_secs(120)));
-        let error = Command::try_parse_from(["pulse", "--evaluator-poll", "soon"]).unwrap_err().to_string();
-        assert!(error.contains("--evaluator-poll") && error.contains("soon"), "{error}");
+    fn the_defaults_hold() {
+        Settings::default().validate().unwrap();
     }
 
     #[test]
@@ -175,14 +127,12 @@ mod tests {
         for (settings, says) in [
             (Settings { batch_size: 0, ..good.clone() }, "PULSE_EVALUATOR_BATCH_SIZE must be from 1 to 20000, it is 0"),
             (Settings { readings_max: 1_001, ..good.clone() }, "PULSE_EVALUATOR_READINGS_MAX must be from 1 to 1000, it is 1001"),
-            (Settings { poll: zero, ..good.clone() }, "PULSE_EVALUATOR_POLL must be more than 0"),
-            (Settings { cycle_deadline: zero, ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be more than 0"),
-            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_EVALUATOR_BACKOFF_MAX must be more than 0"),
-            (Settings { probe_every: zero, ..good.clone() }, "PULSE_EVALUATOR_PROBE_EVERY must be more than 0"),
-            (Settings { drain: zero, ..good.clone() }, "PULSE_EVALUATOR_DRAIN must be more than 0"),
+            (Settings { poll: zero, ..good.clone() }, "PULSE_EVALUATOR_POLL must be at least 50ms, it is 0ms"),
+            (Settings { cycle_deadline: zero, ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be at least 1ms"),
+            (Settings { backoff_max: zero, ..good.clone() }, "PULSE_EVALUATOR_BACKOFF_MAX must be at least 1ms"),
+            (Settings { probe_every: zero, ..good.clone() }, "PULSE_EVALUATOR_PROBE_EVERY must be at least 1ms"),
             (Settings { lease: Duration::from_secs(20), ..good.clone() }, "PULSE_EVALUATOR_CYCLE_DEADLINE must be less than"),
-            (Settings { min_interval: Duration::from_secs(2), ..good.clone() }, "PULSE_EVALUATOR_MIN_INTERVAL must be at most"),
-            (Settings { heartbeat_stale: zero, ..good.clone() }, "PULSE_HEARTBEAT_STALE must be at least 1s, it is 0ns"),
+            (Settings { heartbeat_stale: zero, ..good.clone() }, "PULSE_HEARTBEAT_STALE must be at least 1s, it is 0ms"),
         ] {
             let error = settings.validate().unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

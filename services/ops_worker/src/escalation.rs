@@ -9,9 +9,9 @@ use pulse_domain::Timestamp;
 use pulse_domain::alert::Alert;
 use pulse_domain::escalation::Policy;
 use pulse_domain::ids::{AlertId, TenantId};
-use pulse_runtime::spans::{self, Spans, trace_of};
-use pulse_runtime::{Clock, Deps, Progress};
-use pulse_store::{Result, SharedStore};
+use pulse_runtime::spans::{self, trace_of};
+use pulse_runtime::{Deps, Progress};
+use pulse_store::Result;
 use pulse_telemetry::{BoundCounter, Span};
 
 use crate::metrics::Metrics;
@@ -19,15 +19,16 @@ use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
 
 const NAME: &str = "escalation";
+/// The names of the store's calls in spans.
+const ESCALATION_CANDIDATES: &str = "escalation_candidates";
+const ESCALATE: &str = "escalate";
 /// Alerts looked at in one step.
 const PAGE: u32 = 500;
 
 /// Walks the alerts that may have a level due, a page a step.
 #[derive(Debug)]
 pub(crate) struct Escalation {
-    store: SharedStore,
-    clock: Clock,
-    spans: Spans,
+    deps: Deps,
     every: Duration,
     escalated: BoundCounter,
     /// The last alert of the page before; none: from the start.
@@ -36,20 +37,14 @@ pub(crate) struct Escalation {
 
 impl Escalation {
     pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Metrics) -> Self {
-        Self {
-            store: SharedStore::clone(&deps.store),
-            clock: deps.clock.clone(),
-            spans: deps.spans.clone(),
-            every: settings.escalation_interval,
-            escalated: metrics.escalated.clone(),
-            after: Mutex::new(None),
-        }
+        let (every, escalated) = (settings.escalation_interval, metrics.escalated.clone());
+        Self { deps: deps.clone(), every, escalated, after: Mutex::new(None) }
     }
 
     /// The events go on in this span's trace: no reading caused them.
     async fn escalate(&self, due: &[(TenantId, AlertId, u32)], now: Timestamp, span: &Span) -> Result<()> {
         let trace = trace_of(span);
-        let raised = self.spans.query("escalate", due.len(), self.store.escalate(due, now, trace.as_ref())).await?;
+        let raised = self.deps.spans.query(ESCALATE, due.len(), self.deps.store.escalate(due, now, trace.as_ref())).await?;
         self.escalated.add(raised);
         tracing::info!(alerts = raised, "alerts escalated");
         Ok(())
@@ -64,12 +59,12 @@ impl SubWorker for Escalation {
 
     /// One page. After an error the walk begins anew, so that a page that cannot be read does not keep others from being looked at.
     async fn step(&self) -> Result<Progress> {
-        let (now, began) = (self.clock.now(), SystemTime::now());
+        let (now, began) = (self.deps.clock.now(), SystemTime::now());
         let after = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (alerts, policies) = self.store.escalation_candidates(now, after, PAGE).await?;
+        let (alerts, policies) = self.deps.store.escalation_candidates(now, after, PAGE).await?;
         let due = due(&alerts, &policies, now);
         if !due.is_empty() {
-            let span = self.spans.chore(NAME, "escalation_candidates", began);
+            let span = self.deps.spans.chore(NAME, ESCALATION_CANDIDATES, began);
             span.run(self.escalate(&due, now, &span), spans::describe).await?;
         }
         if u32::try_from(alerts.len()).is_ok_and(|found| found < PAGE) {

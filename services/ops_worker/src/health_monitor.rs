@@ -2,6 +2,7 @@
 
 mod check;
 mod finding;
+mod metrics;
 mod streak;
 
 use std::sync::{Mutex, PoisonError};
@@ -11,29 +12,31 @@ use async_trait::async_trait;
 use pulse_domain::Timestamp;
 use pulse_domain::alert::{Alert, AlertChange, Cause, Fingerprint};
 use pulse_domain::ids::{SiteId, TenantId};
-use pulse_runtime::spans::{self, Spans, current_trace};
-use pulse_runtime::{Clock, Deps, Error, Progress};
-use pulse_store::{Result, SharedStore};
-
-pub(crate) use check::CheckError;
+use pulse_runtime::spans::{self, current_trace};
+use pulse_runtime::{Deps, Error, Progress};
+use pulse_store::Result;
 
 use self::check::Checker;
 use self::finding::Finding;
+use self::metrics::{SystemAlertMetrics, TargetMetrics};
 use self::streak::{Streak, Verdict};
-use crate::metrics::{SystemAlertMetrics, TargetMetrics};
 use crate::settings::Settings;
 use crate::sub_worker::{Plan, STORE_DEADLINE, SubWorker};
-use crate::{SYSTEM_TENANT, WatchTarget};
+use crate::target::WatchTarget;
+
+/// The tenant that alerts about Pulse itself belong to; every store has it from the start. Give it routes to hear of them.
+pub const SYSTEM_TENANT: &str = "pulse-system";
 
 const NAME: &str = "health_monitor";
+/// The names of the store's calls in spans.
+const OPEN_ALERT: &str = "open_alert";
+const APPLY_ALERT_CHANGES: &str = "apply_alert_changes";
 /// The site of SYSTEM_HEALTH alerts.
 const SYSTEM_SITE: &str = "pulse";
 
 /// Watches services. What is open is asked of the store each time, so that a restart, a replica or a hand on the alert confuses nothing.
 pub(crate) struct HealthMonitor {
-    store: SharedStore,
-    clock: Clock,
-    spans: Spans,
+    deps: Deps,
     every: Duration,
     checker: Checker,
     targets: Vec<Target>,
@@ -60,9 +63,7 @@ impl HealthMonitor {
             metrics: TargetMetrics::new(&deps.telemetry, watch.name().as_str()),
         };
         Ok(Self {
-            store: SharedStore::clone(&deps.store),
-            clock: deps.clock.clone(),
-            spans: deps.spans.clone(),
+            deps: deps.clone(),
             every: settings.health_interval,
             checker: Checker::new(settings.health_timeout, deps.telemetry.tracer()).map_err(|source| Error::Task { what: NAME, source })?,
             targets: settings.watch.iter().map(target).collect(),
@@ -78,11 +79,11 @@ impl HealthMonitor {
         if verdict == Verdict::Undecided {
             return Ok(());
         }
-        let open = self.spans.query("open_alert", 1, self.store.open_alert(&self.tenant_id, &target.fingerprint)).await?;
+        let open = self.deps.spans.query(OPEN_ALERT, 1, self.deps.store.open_alert(&self.tenant_id, &target.fingerprint)).await?;
         let Some(change) = self.change(target, verdict, open.as_ref(), now) else { return Ok(()) };
         let change = [change];
-        let call = self.store.apply_alert_changes(&self.tenant_id, &change, now);
-        let done = self.spans.query("apply_alert_changes", change.len(), call).await?;
+        let call = self.deps.store.apply_alert_changes(&self.tenant_id, &change, now);
+        let done = self.deps.spans.query(APPLY_ALERT_CHANGES, change.len(), call).await?;
         self.alerts.opened.add(done.opened.len() as u64);
         self.alerts.closed.add(done.closed.len() as u64);
         let service = target.watch.name();
@@ -95,7 +96,7 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// What has to change, in the trace of this step, given what is open. That nothing opens while somebody has silenced it is the store's to see to.
+    /// The change to the alert, given what is open, in the trace of this step. The store opens nothing that somebody has silenced.
     fn change(&self, target: &Target, verdict: Verdict, open: Option<&Alert>, now: Timestamp) -> Option<AlertChange> {
         let cause = || Cause { origin_at: None, trace: current_trace() };
         let (error, since) = match (verdict, open) {
@@ -124,7 +125,7 @@ impl SubWorker for HealthMonitor {
         if self.targets.is_empty() {
             return Ok(Progress::Idle);
         }
-        let span = self.spans.tracer().span(NAME).root().start();
+        let span = self.deps.spans.tracer().span(NAME).root().start();
         span.run(self.check_all(), spans::describe).await
     }
 }
@@ -134,7 +135,7 @@ impl HealthMonitor {
     async fn check_all(&self) -> Result<Progress> {
         let checks = self.targets.iter().map(|target| self.checker.check(&target.watch));
         let results = futures::future::join_all(checks).await;
-        let now = self.clock.now();
+        let now = self.deps.clock.now();
         let mut verdicts = Vec::with_capacity(self.targets.len());
         for (target, result) in self.targets.iter().zip(results) {
             target.metrics.checked(&result);

@@ -17,14 +17,15 @@ pub mod metrics;
 mod retention;
 mod settings;
 mod sub_worker;
-mod watch;
+mod target;
 
 use std::sync::Arc;
 
-use pulse_runtime::{Deps, Error, Listeners, Shutdown, Tasks, serve};
+use pulse_runtime::{DRAIN, Deps, Error, Listeners, Shutdown, Tasks, serve_admin};
 
+pub use health_monitor::SYSTEM_TENANT;
 pub use settings::Settings;
-pub use watch::{InvalidTarget, WatchTarget};
+pub use target::{InvalidTarget, WatchTarget};
 
 use crate::escalation::Escalation;
 use crate::health_monitor::HealthMonitor;
@@ -32,9 +33,6 @@ use crate::jobs_expiry::JobsExpiry;
 use crate::metrics::Metrics;
 use crate::retention::Retention;
 use crate::sub_worker::SubWorker;
-
-/// The tenant that alerts about Pulse itself belong to; every store has it from the start. Give it routes to hear of them.
-pub const SYSTEM_TENANT: &str = "pulse-system";
 
 /// Runs every sub-worker until shutdown, and serves the admin routes on `listeners`.
 ///
@@ -45,15 +43,12 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let shutdown = shutdown.child();
     let workers = sub_workers(&deps, &settings)?;
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
-    tasks.spawn("the admin server", {
-        let (telemetry, shutdown, drain) = (deps.telemetry.clone(), shutdown.clone(), settings.drain);
-        async move { serve(listeners, &telemetry, axum::Router::new(), shutdown, drain).await }
-    });
+    serve_admin(&mut tasks, &deps.telemetry, listeners, shutdown.clone());
     for worker in workers {
         let name = worker.plan().name;
         tasks.spawn_loop(name, sub_worker::run(worker, deps.clone(), settings.backoff_max, shutdown.clone()));
     }
-    tasks.join(settings.drain).await
+    tasks.join(DRAIN).await
 }
 
 /// Every sub-worker. A new one is a module and a line here.

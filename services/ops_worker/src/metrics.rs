@@ -1,8 +1,6 @@
 //! What the ops worker counts. `pulse_processing_*`, one operation a sub-worker, come with the kit.
 
-use pulse_telemetry::{BoundCounter, BoundGauge, Definition, Telemetry};
-
-use crate::health_monitor::CheckError;
+use pulse_telemetry::{BoundCounter, Definition, Telemetry};
 
 /// Whether a service answers.
 pub const SERVICE_UP: Definition = Definition::gauge(
@@ -44,10 +42,10 @@ pub const PURGED: Definition = Definition::counter(
     &["kind"],
 );
 
-/// All of them.
+/// Every metric that this service adds to the kit's own.
 pub const DEFINITIONS: &[&Definition] = &[&SERVICE_UP, &HEALTH_CHECKS, &SYSTEM_ALERTS, &ESCALATED, &LEASES_EXPIRED, &PURGED];
 
-/// Handles of the sub-workers that need but one or two, bound once.
+/// The handles of the sub-workers that need only one or two.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) escalated: BoundCounter,
@@ -64,47 +62,6 @@ impl Metrics {
             leases_expired: telemetry.counter(&LEASES_EXPIRED).bind(&[]),
             finished_purged: purged.bind(&[("kind", "finished")]),
             readings_purged: purged.bind(&[("kind", "readings")]),
-        }
-    }
-}
-
-/// SYSTEM_HEALTH alerts, counted.
-#[derive(Debug)]
-pub(crate) struct SystemAlertMetrics {
-    pub(crate) opened: BoundCounter,
-    pub(crate) closed: BoundCounter,
-}
-
-impl SystemAlertMetrics {
-    pub(crate) fn new(telemetry: &Telemetry) -> Self {
-        let alerts = telemetry.counter(&SYSTEM_ALERTS);
-        Self { opened: alerts.bind(&[("change", "opened")]), closed: alerts.bind(&[("change", "closed")]) }
-    }
-}
-
-/// Handles for one watched service.
-#[derive(Debug)]
-pub(crate) struct TargetMetrics {
-    up: BoundGauge,
-    ok: BoundCounter,
-    failed: [BoundCounter; CheckError::LABELS.len()],
-}
-
-impl TargetMetrics {
-    pub(crate) fn new(telemetry: &Telemetry, target: &str) -> Self {
-        let checks = telemetry.counter(&HEALTH_CHECKS);
-        Self {
-            up: telemetry.gauge(&SERVICE_UP).bind(&[("target", target)]),
-            ok: checks.bind(&[("target", target), ("outcome", "ok")]),
-            failed: CheckError::LABELS.map(|outcome| checks.bind(&[("target", target), ("outcome", outcome)])),
-        }
-    }
-
-    pub(crate) fn checked(&self, result: &Result<(), CheckError>) {
-        self.up.set(if result.is_ok() { 1.0 } else { 0.0 });
-        match result {
-            Ok(()) => self.ok.add(1),
-            Err(error) => self.failed[error.label_index()].add(1),
         }
     }
 }

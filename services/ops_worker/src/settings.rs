@@ -4,18 +4,21 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use pulse_domain::retry::RetryPolicy;
+use pulse_runtime::settings::{DURATION_MIN, check_duration, check_number, defaults};
 use pulse_runtime::{Error, parse_duration};
 
-use crate::WatchTarget;
+use crate::target::WatchTarget;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most services to watch: each is a request of its own at every check.
 const WATCH_MAX: usize = 100;
+/// More failed checks than this would keep a service that is down unseen.
+const HEALTH_FAILURES_MAX: u32 = 100;
 /// The most rows in one step: a step holds up other writers.
 const STEP_ROWS_MAX: u32 = 100_000;
 /// The longest interval, so that no sub-worker is idle for good by a slip of the pen.
 const INTERVAL_MAX: Duration = DAY.saturating_mul(7);
-/// What is kept for less than this may not have been seen by anybody.
+/// The shortest time for which rows are kept: sooner, nobody may have seen them.
 const KEEP_MIN: Duration = Duration::from_secs(60 * 60);
 /// A hundred years.
 const KEEP_MAX: Duration = DAY.saturating_mul(36_500);
@@ -48,9 +51,8 @@ pub struct Settings {
     )]
     pub health_failures: u32,
 
-    /// How often alerts are looked at for escalation
-    #[arg(id = "ops_escalation_interval", long = "ops-escalation-interval", env = "PULSE_OPS_ESCALATION_INTERVAL", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "10s")]
+    /// How often alerts are looked at for escalation.
+    #[arg(skip = Duration::from_secs(10))]
     pub escalation_interval: Duration,
 
     /// How often jobs are looked at whose worker did not finish them
@@ -58,9 +60,8 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "10s")]
     pub expiry_interval: Duration,
 
-    /// Attempts after which a job that was not finished is dead; as the delivery worker has it
-    #[arg(id = "ops_attempts_max", long = "ops-attempts-max", env = "PULSE_OPS_ATTEMPTS_MAX", value_name = "ATTEMPTS",
-          default_value_t = RetryPolicy::default().attempts_max)]
+    /// Attempts after which a job that was not finished is dead: the delivery worker's setting of the same name.
+    #[arg(skip = RetryPolicy::default().attempts_max)]
     pub attempts_max: u32,
 
     /// How long finished jobs, dispatched events and closed alerts are kept
@@ -73,16 +74,15 @@ pub struct Settings {
           value_parser = parse_duration, default_value = "30d")]
     pub keep_readings: Duration,
 
-    /// How often old rows are looked for
-    #[arg(id = "ops_retention_interval", long = "ops-retention-interval", env = "PULSE_OPS_RETENTION_INTERVAL", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "10m")]
+    /// How often old rows are looked for.
+    #[arg(skip = Duration::from_secs(10 * 60))]
     pub retention_interval: Duration,
 
     /// Rows changed or removed in one step
     #[arg(id = "ops_step_rows", long = "ops-step-rows", env = "PULSE_OPS_STEP_ROWS", value_name = "ROWS", default_value_t = 5_000)]
     pub step_rows: u32,
 
-    /// The pause between steps that remove rows, in which the database is others'
+    /// The pause between steps that remove rows, which leaves the database to others
     #[arg(id = "ops_step_pause", long = "ops-step-pause", env = "PULSE_OPS_STEP_PAUSE", value_name = "DURATION",
           value_parser = parse_duration, default_value = "200ms")]
     pub step_pause: Duration,
@@ -91,31 +91,11 @@ pub struct Settings {
     #[arg(id = "ops_backoff_max", long = "ops-backoff-max", env = "PULSE_OPS_BACKOFF_MAX", value_name = "DURATION",
           value_parser = parse_duration, default_value = "10s")]
     pub backoff_max: Duration,
-
-    /// How long work under way may take to end at shutdown
-    #[arg(id = "ops_drain", long = "ops-drain", env = "PULSE_OPS_DRAIN", value_name = "DURATION",
-          value_parser = parse_duration, default_value = "8s")]
-    pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            watch: Vec::new(),
-            health_interval: Duration::from_secs(10),
-            health_timeout: Duration::from_secs(3),
-            health_failures: 2,
-            escalation_interval: Duration::from_secs(10),
-            expiry_interval: Duration::from_secs(10),
-            attempts_max: RetryPolicy::default().attempts_max,
-            keep_finished: DAY * 30,
-            keep_readings: DAY * 30,
-            retention_interval: Duration::from_secs(10 * 60),
-            step_rows: 5_000,
-            step_pause: Duration::from_millis(200),
-            backoff_max: Duration::from_secs(10),
-            drain: Duration::from_secs(8),
-        }
+        defaults(&[])
     }
 }
 
@@ -125,34 +105,16 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(Error::Settings)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.check_watch()?;
-        number("PULSE_OPS_HEALTH_FAILURES", self.health_failures, 100)?;
-        number("PULSE_OPS_ATTEMPTS_MAX", self.attempts_max, 100)?;
-        number("PULSE_OPS_STEP_ROWS", self.step_rows, STEP_ROWS_MAX)?;
-        for (name, interval) in [
-            ("PULSE_OPS_HEALTH_INTERVAL", self.health_interval),
-            ("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout),
-            ("PULSE_OPS_ESCALATION_INTERVAL", self.escalation_interval),
-            ("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval),
-            ("PULSE_OPS_RETENTION_INTERVAL", self.retention_interval),
-            ("PULSE_OPS_STEP_PAUSE", self.step_pause),
-            ("PULSE_OPS_BACKOFF_MAX", self.backoff_max),
-            ("PULSE_OPS_DRAIN", self.drain),
-        ] {
-            if interval.is_zero() || interval > INTERVAL_MAX {
-                return Err(format!("{name} must be more than 0 and at most 7d, it is {interval:?}"));
-            }
-        }
-        for (name, keep) in [("PULSE_OPS_KEEP_FINISHED", self.keep_finished), ("PULSE_OPS_KEEP_READINGS", self.keep_readings)] {
-            if !(KEEP_MIN..=KEEP_MAX).contains(&keep) {
-                return Err(format!("{name} must be from 1h to 36500d, it is {keep:?}"));
-            }
-        }
-        Ok(())
+        self.check_watch().map_err(Error::Settings)?;
+        check_number("PULSE_OPS_HEALTH_FAILURES", self.health_failures, 1..=HEALTH_FAILURES_MAX)?;
+        check_number("PULSE_OPS_STEP_ROWS", self.step_rows, 1..=STEP_ROWS_MAX)?;
+        check_duration("PULSE_OPS_STEP_PAUSE", self.step_pause, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_HEALTH_INTERVAL", self.health_interval, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_HEALTH_TIMEOUT", self.health_timeout, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_EXPIRY_INTERVAL", self.expiry_interval, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_BACKOFF_MAX", self.backoff_max, DURATION_MIN..=INTERVAL_MAX)?;
+        check_duration("PULSE_OPS_KEEP_FINISHED", self.keep_finished, KEEP_MIN..=KEEP_MAX)?;
+        check_duration("PULSE_OPS_KEEP_READINGS", self.keep_readings, KEEP_MIN..=KEEP_MAX)
     }
 
     fn check_watch(&self) -> Result<(), String> {
@@ -167,35 +129,24 @@ impl Settings {
     }
 }
 
-fn number(name: &str, value: u32, max: u32) -> Result<(), String> {
-    if (1..=max).contains(&value) { Ok(()) } else { Err(format!("{name} must be from 1 to {max}, it is {value}")) }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use clap::Parser as _;
+    use pulse_runtime::settings::parse;
 
-    #[derive(Debug, clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        settings: Settings,
-    }
+    use super::*;
 
     #[test]
-    fn the_command_lines_defaults_are_the_defaults_and_hold() {
-        let parsed = Command::try_parse_from(["pulse"]).unwrap().settings;
-        assert_eq!(parsed, Settings::default());
-        parsed.validate().unwrap();
+    fn the_defaults_hold() {
+        Settings::default().validate().unwrap();
     }
 
     #[test]
     fn targets_are_a_list_and_a_wrong_one_says_what_would_be_right() {
         let list = "ui_api=http://127.0.0.1:8081/health,evaluator=http://127.0.0.1:8082/health";
-        let parsed = Command::try_parse_from(["pulse", "--ops-watch", list, "--ops-keep-readings", "7d"]).unwrap().settings;
+        let parsed = parse::<Settings>(&["--ops-watch", list, "--ops-keep-readings", "7d"]).unwrap();
         assert_eq!(parsed.watch.iter().map(|target| target.name().as_str()).collect::<Vec<_>>(), ["ui_api", "evaluator"]);
         assert_eq!(parsed.keep_readings, DAY * 7);
-        let error = Command::try_parse_from(["pulse", "--ops-watch", "ui_api"]).unwrap_err().to_string();
+        let error = parse::<Settings>(&["--ops-watch", "ui_api"]).unwrap_err().to_string();
         assert!(error.contains("--ops-watch") && error.contains("name=http://host:port/health"), "{error}");
     }
 
@@ -210,10 +161,9 @@ mod tests {
                 "PULSE_OPS_WATCH may name at most 100 services, it names 101",
             ),
             (Settings { health_failures: 0, ..good() }, "PULSE_OPS_HEALTH_FAILURES must be from 1 to 100, it is 0"),
-            (Settings { attempts_max: 0, ..good() }, "PULSE_OPS_ATTEMPTS_MAX must be from 1 to 100, it is 0"),
             (Settings { step_rows: 100_001, ..good() }, "PULSE_OPS_STEP_ROWS must be from 1 to 100000, it is 100001"),
-            (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be more than 0"),
-            (Settings { retention_interval: DAY * 8, ..good() }, "PULSE_OPS_RETENTION_INTERVAL must be more than 0 and at most 7d"),
+            (Settings { health_interval: Duration::ZERO, ..good() }, "PULSE_OPS_HEALTH_INTERVAL must be from 1ms to 7d, it is 0ms"),
+            (Settings { expiry_interval: DAY * 8, ..good() }, "PULSE_OPS_EXPIRY_INTERVAL must be from 1ms to 7d, it is 8d"),
             (Settings { keep_readings: Duration::from_secs(1), ..good() }, "PULSE_OPS_KEEP_READINGS must be from 1h to 36500d, it is 1s"),
             (Settings { keep_finished: Duration::MAX, ..good() }, "PULSE_OPS_KEEP_FINISHED must be from 1h to 36500d"),
         ] {

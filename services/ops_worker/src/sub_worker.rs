@@ -15,7 +15,7 @@ pub(crate) const STORE_DEADLINE: Duration = Duration::from_secs(30);
 /// Name and pace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// In logs, in /ready and as the label `operation`.
+    /// The sub-worker's name in logs and in /ready, and the label `operation`.
     pub(crate) name: &'static str,
     /// The wait after a step that left nothing to do.
     pub(crate) every: Duration,
@@ -32,7 +32,7 @@ pub(crate) trait SubWorker: Send + Sync + 'static {
     async fn step(&self) -> Result<Progress>;
 }
 
-/// Of a chore's span: how many rows it changed or removed.
+/// The attribute of a chore's span that counts the rows it changed or removed.
 const ROWS: &str = "pulse.ops.rows";
 
 /// Says on a chore's span how much it did.

@@ -112,19 +112,12 @@ impl Database {
 pub(crate) struct PoolArguments {
     /// The most connections that each service has to the database
     #[arg(id = "database_pool_max", long = "database-pool-max", env = "PULSE_DATABASE_POOL_MAX", value_name = "CONNECTIONS",
-          default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+          default_value_t = PoolSettings::default().max_connections, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub(crate) max: u32,
     /// How long a call waits for a free connection before it fails as unavailable; it fails sooner when the server cannot be reached
     #[arg(id = "database_acquire_timeout", long = "database-acquire-timeout", env = "PULSE_DATABASE_ACQUIRE_TIMEOUT", value_name = "DURATION",
           default_value = "5s", value_parser = parse_acquire_timeout)]
     pub(crate) acquire_timeout: Duration,
-}
-
-impl Default for PoolArguments {
-    fn default() -> Self {
-        let PoolSettings { max_connections, acquire_timeout } = PoolSettings::default();
-        Self { max: max_connections, acquire_timeout }
-    }
 }
 
 fn parse_acquire_timeout(text: &str) -> Result<Duration, String> {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pulse_domain::ids::TokenId;
 use pulse_ops_worker::WatchTarget;
-use pulse_runtime::{Clock, Deps, Shutdown};
+use pulse_runtime::{Clock, Deps, Shutdown, Ticker};
 use pulse_simulator::sink::{Sink, SinkSettings};
 use pulse_simulator::{SimulateSettings, Simulation};
 use pulse_store::{Error, SharedStore};
@@ -27,7 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How long messages may still be on their way once the fleet has ended.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// What the ops worker asks of a service here.
+/// How the ops worker watches a service of this process.
 pub(crate) fn watch(endpoint: &Endpoint) -> anyhow::Result<WatchTarget> {
     Ok(WatchTarget::new(endpoint.service.name(), &endpoint.admin_url("/health"))?)
 }
@@ -53,7 +53,7 @@ pub(crate) async fn demo(
     let (token_id, token) =
         operator_token(store.as_ref(), TOKEN_NAME, Clock::system().now()).await.context("the demo's token cannot be made")?;
     console.say(&format!("  Demo: tenant \"demo\", an operator's token for this run: {}", token.reveal()));
-    let mut simulate = SimulateSettings::new(format!("http://{}", endpoints[0].public), token)?;
+    let mut simulate = SimulateSettings::new(format!("http://{}", endpoints[0].public), token);
     simulate.devices = settings.devices;
     simulate.rate = settings.rate;
     simulate.duration = settings.duration;
@@ -76,15 +76,15 @@ pub(crate) async fn demo(
 async fn show(settings: &UpSettings, deps: &[Deps], console: &Console, simulation: &mut Simulation) -> anyhow::Result<()> {
     let bar = if console.is_live() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
-    let mut tick = tokio::time::interval(if console.is_live() { LIVE_EVERY } else { LINE_EVERY });
-    tick.tick().await;
+    let mut ticker = Ticker::every(if console.is_live() { LIVE_EVERY } else { LINE_EVERY });
+    ticker.tick().await;
     loop {
         tokio::select! {
             ended = simulation.driven() => {
                 bar.finish_and_clear();
                 return ended.map_err(anyhow::Error::from);
             }
-            _ = tick.tick() => {
+            () = ticker.tick() => {
                 let line = Totals::read(settings.devices, deps, &simulation.report()).line();
                 if console.is_live() {
                     bar.set_message(line);

@@ -9,7 +9,7 @@ use crate::service::Service;
 pub(crate) struct Endpoint {
     pub(crate) service: Service,
     pub(crate) public: SocketAddr,
-    /// None: on `public`.
+    /// Where the admin routes are; none: on `public`.
     pub(crate) admin: Option<SocketAddr>,
 }
 

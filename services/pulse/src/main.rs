@@ -6,10 +6,10 @@ mod cli;
 mod configuration;
 mod console;
 mod database;
+mod database_wait;
 mod demo;
 mod ending;
 mod endpoint;
-mod environment;
 mod health;
 mod migrate;
 mod prometheus;
@@ -18,8 +18,8 @@ mod scrape;
 mod service;
 mod summary;
 mod token;
+mod unknown_settings;
 mod up;
-mod waiting;
 
 use std::process::ExitCode;
 
@@ -38,7 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    if let Err(unknown) = environment::check::<Cli>() {
+    if let Err(unknown) = unknown_settings::check::<Cli>() {
         return report(&unknown.into(), USAGE);
     }
     let cli = Cli::parse();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use pulse_runtime::{Chain, Shutdown, parse_duration};
+use pulse_runtime::{Backoff, Chain, Outage, Shutdown, parse_duration};
 use pulse_store::Migrated;
 use pulse_store::postgres::{Postgres, SchemaError};
 use tokio::time::Instant;
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::console::Console;
 use crate::database::{Database, DatabaseUrl};
 
-/// The wait between two tries.
-const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait between two tries.
+const RETRY_WAIT_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MigrateSettings {
@@ -29,16 +29,16 @@ pub(crate) async fn migrate(settings: MigrateSettings, shutdown: Shutdown) -> an
     let database = settings.database.target()?.open().await?;
     let migrated = match &database {
         Database::Sqlite(sqlite) => sqlite.migrated(),
-        Database::Postgres(postgres) => tokio::select! {
-            migrated = within(postgres, settings.wait) => migrated.with_context(|| database.place())?,
-            () = shutdown.triggered() => anyhow::bail!("asked to stop before {} was migrated", database.place()),
+        Database::Postgres(postgres) => match shutdown.unless_triggered(within(postgres, settings.wait)).await {
+            Some(migrated) => migrated.with_context(|| database.place())?,
+            None => anyhow::bail!("asked to stop before {} was migrated", database.place()),
         },
     };
     Console::new(false).say(&format!("{}: {}", database.place(), describe(migrated)));
     Ok(())
 }
 
-/// In words.
+/// What was done to the schema, in words.
 pub(crate) fn describe(Migrated { from, to }: Migrated) -> String {
     if from == to {
         format!("its schema is at version {to}, nothing to do")
@@ -52,15 +52,16 @@ pub(crate) fn describe(Migrated { from, to }: Migrated) -> String {
 /// Tries until the server can be reached, for at most `wait`.
 async fn within(postgres: &Postgres, wait: Duration) -> Result<Migrated, SchemaError> {
     let deadline = Instant::now() + wait;
-    let mut said = false;
+    let (mut backoff, mut outage) = (Backoff::up_to(RETRY_WAIT_MAX), Outage::default());
     loop {
+        let pause = backoff.failed();
         let error = match postgres.migrate().await {
-            Err(error @ SchemaError::Unreachable(_)) if Instant::now() + RETRY_WAIT < deadline => error,
+            Err(error @ SchemaError::Unreachable(_)) if Instant::now() + pause < deadline => error,
             ended => return ended,
         };
-        if !std::mem::replace(&mut said, true) {
+        if outage.failed().is_some() {
             tracing::info!(error = %Chain(&error), ?wait, "waiting for the database");
         }
-        tokio::time::sleep(RETRY_WAIT).await;
+        tokio::time::sleep(pause).await;
     }
 }

@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use pulse_runtime::{Deps, Listeners, Shutdown, bind};
 
 use crate::cli::RunSettings;
+use crate::database_wait::{self, Schema, Waited};
 use crate::ending::{DRAIN, close};
-use crate::waiting::{self, Schema, Waited};
 use crate::{prometheus, service};
 
 /// Runs the service until shutdown.
@@ -22,7 +22,7 @@ pub(crate) async fn run(settings: RunSettings, shutdown: Shutdown) -> anyhow::Re
     let deps = service::deps(settings.service, &database, &settings.pool, &settings.telemetry, true).await?;
     let listeners = Listeners { public, admin };
     let served = async {
-        match waiting::for_database(&database, &[(&deps, &listeners)], Schema::Awaited, &shutdown).await {
+        match database_wait::until_ready(&database, &[(&deps, &listeners)], Schema::Awaited, &shutdown).await {
             Ok(Waited::Ready(_)) => drained(settings, deps.clone(), listeners, shutdown).await,
             Ok(Waited::Stopped) => Ok(()),
             Err(error) => Err(error),
@@ -40,12 +40,8 @@ async fn drained(settings: RunSettings, deps: Deps, listeners: Listeners, shutdo
     tracing::info!(service = name, listen = %settings.listen, "running");
     let running = service::start(settings.service, deps.clone(), &settings.services, listeners, shutdown.clone());
     let running = async { tokio::try_join!(running, metrics).map(|_| ()) };
-    let deadline = async {
-        shutdown.triggered().await;
-        tokio::time::sleep(DRAIN).await;
-    };
     tokio::select! {
         ended = running => ended.with_context(|| format!("{name} failed")),
-        () = deadline => Err(anyhow::anyhow!("{name} was cut: it did not drain within {DRAIN:?}")),
+        () = shutdown.overdue(DRAIN) => Err(anyhow::anyhow!("{name} was cut: it did not drain within {DRAIN:?}")),
     }
 }

@@ -5,7 +5,7 @@
 pub(crate) struct Scrape(String);
 
 impl Scrape {
-    /// From the text of /metrics.
+    /// Reads the text of /metrics.
     pub(crate) fn new(text: String) -> Self {
         Self(text)
     }

@@ -27,7 +27,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// In the order of their ports: ui_api's is the first.
+    /// All services in the order of their ports: ui_api's is the first.
     pub(crate) const ALL: [Self; 5] = [Self::UiApi, Self::Evaluator, Self::Dispatcher, Self::DeliveryWorker, Self::OpsWorker];
 
     /// The label `service` and the resource's `service.name`.
@@ -73,7 +73,7 @@ impl ServiceSettings {
     }
 }
 
-/// What every service's telemetry is told besides `OTEL_*`.
+/// Settings of every service's telemetry besides `OTEL_*`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Telemetry")]
 pub(crate) struct TelemetrySettings {
@@ -133,6 +133,10 @@ pub(crate) fn start(service: Service, deps: Deps, settings: &ServiceSettings, li
         Service::DeliveryWorker => {
             Box::pin(telemetry.scope(pulse_delivery_worker::run(deps, settings.delivery_worker, listeners, shutdown)))
         }
-        Service::OpsWorker => Box::pin(telemetry.scope(pulse_ops_worker::run(deps, settings.ops_worker, listeners, shutdown))),
+        Service::OpsWorker => {
+            // A job is dead after as many attempts, whether its worker gave it up or died over it.
+            let settings = pulse_ops_worker::Settings { attempts_max: settings.delivery_worker.attempts_max, ..settings.ops_worker };
+            Box::pin(telemetry.scope(pulse_ops_worker::run(deps, settings, listeners, shutdown)))
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Totals {
     pub(crate) readings_rejected: u64,
     pub(crate) alerts_opened: u64,
     pub(crate) alerts_closed: u64,
-    /// Of those opened in this run, how many are open still.
+    /// How many of the alerts that this run opened are still open.
     pub(crate) alerts_open: u64,
     /// Messages that a receiver took: webhooks and chat.
     pub(crate) delivered: u64,

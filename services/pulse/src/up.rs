@@ -12,13 +12,13 @@ use crate::bootstrap;
 use crate::cli::UpSettings;
 use crate::console::Console;
 use crate::database::{Database, Target};
+use crate::database_wait::{self, Schema, Waited};
 use crate::demo;
 use crate::ending::{DRAIN, close};
 use crate::endpoint::Endpoint;
 use crate::migrate::describe;
 use crate::prometheus;
 use crate::service::{self, Service, ServiceSettings};
-use crate::waiting::{self, Schema, Waited};
 
 /// Runs until shutdown, or for the duration asked.
 pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
         deps.push(service::deps(endpoint.service, &database, &settings.pool, &settings.telemetry, false).await?);
     }
     let waiting: Vec<_> = deps.iter().zip(&listeners).collect();
-    let migrated = match waiting::for_database(&database, &waiting, Schema::BroughtHere, &shutdown).await {
+    let migrated = match database_wait::until_ready(&database, &waiting, Schema::BroughtHere, &shutdown).await {
         Ok(Waited::Ready(migrated)) => migrated,
         stopped => {
             close(&deps).await;
@@ -53,7 +53,8 @@ pub(crate) async fn up(settings: UpSettings, shutdown: Shutdown) -> anyhow::Resu
         let ended = if settings.demo {
             demo::demo(&settings, &endpoints, &deps, &console, &shutdown).await
         } else {
-            wait(settings.duration, &shutdown).await
+            wait(settings.duration, &shutdown).await;
+            Ok(())
         };
         shutdown.trigger();
         ended
@@ -122,12 +123,11 @@ fn services_here(settings: &UpSettings, endpoints: &[Endpoint]) -> anyhow::Resul
     Ok(services)
 }
 
-async fn wait(duration: Option<Duration>, shutdown: &Shutdown) -> anyhow::Result<()> {
-    tokio::select! {
-        () = shutdown.triggered() => {}
-        () = async { match duration { Some(duration) => tokio::time::sleep(duration).await, None => std::future::pending().await } } => {}
+async fn wait(duration: Option<Duration>, shutdown: &Shutdown) {
+    match duration {
+        Some(duration) => drop(shutdown.unless_triggered(tokio::time::sleep(duration)).await),
+        None => shutdown.triggered().await,
     }
-    Ok(())
 }
 
 fn announce(console: &Console, database: &Database, migrated: Option<Migrated>, endpoints: &[Endpoint], first_token: Option<&SecretToken>) {

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use pulse_store::Wake;
 use pulse_telemetry::{Activity, Operation};
 
-use crate::{Chain, Deps, Outage, Shutdown};
+use crate::{Backoff, Chain, Deps, Outage, Shutdown};
 
 /// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Progress {
 /// How a loop runs.
 #[derive(Debug, Clone)]
 pub struct CyclePlan {
-    /// In logs and in /ready.
+    /// The loop's name in logs and in /ready.
     pub name: &'static str,
     /// The longest wait for a wake-up.
     pub poll: Duration,
@@ -33,13 +33,11 @@ pub struct CyclePlan {
     pub pause: Duration,
     /// A step that takes longer is cancelled and counts as an error. /ready complains when no step has ended for the poll and two deadlines.
     pub deadline: Duration,
-    /// Errors wait from 100 ms doubling to this, with jitter.
+    /// The longest wait after errors, as [`Backoff`] has it.
     pub backoff_max: Duration,
 }
 
-/// The wait after a first error.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// How long a step under way may go on after shutdown: less than its process has to end, so that a database that is silent cuts nobody.
+/// How long a step under way may go on after shutdown: less than its process has to end, so that a silent database does not have the process cut.
 const STEP_DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a step counts as an error.
@@ -66,7 +64,8 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let activity = deps.telemetry.readiness().activity(plan.name, plan.poll + plan.backoff_max + plan.deadline * 2);
-    Cycle { plan, operation, wake, shutdown, activity, step, failures: 0, outage: Outage::default() }.run().await;
+    let backoff = Backoff::up_to(plan.backoff_max);
+    Cycle { plan, operation, wake, shutdown, activity, step, backoff, outage: Outage::default() }.run().await;
 }
 
 struct Cycle<S> {
@@ -76,8 +75,7 @@ struct Cycle<S> {
     shutdown: Shutdown,
     activity: Activity,
     step: S,
-    /// Errors in a row.
-    failures: u32,
+    backoff: Backoff,
     outage: Outage,
 }
 
@@ -106,21 +104,17 @@ where
     async fn step(&mut self) -> Result<Progress, StepError<E>> {
         let timer = self.operation.start();
         let step = AssertUnwindSafe((self.step)()).catch_unwind();
-        let stopped = async {
-            self.shutdown.triggered().await;
-            tokio::time::sleep(STEP_DRAIN).await;
-        };
         let result = tokio::select! {
             ended = tokio::time::timeout(self.plan.deadline, step) => match ended {
                 Ok(Ok(result)) => result.map_err(StepError::Failed),
                 Ok(Err(panic)) => Err(StepError::Panicked(panic_text(&*panic))),
                 Err(_elapsed) => Err(StepError::Deadline(self.plan.deadline)),
             },
-            () = stopped => Err(StepError::Stopped),
+            () = self.shutdown.overdue(STEP_DRAIN) => Err(StepError::Stopped),
         };
         if result.is_ok() {
             timer.success();
-            self.failures = 0;
+            self.backoff.reset();
             if let Some(lasted) = self.outage.ended() {
                 tracing::info!(cycle = self.plan.name, ?lasted, "cycle succeeds again");
             }
@@ -132,59 +126,31 @@ where
     }
 
     async fn idle(&mut self) {
+        let Self { plan, wake, shutdown, .. } = self;
         let woken = async {
-            match &mut self.wake {
+            tokio::time::sleep(plan.pause).await;
+            match wake {
                 Some(wake) => wake.signalled().await,
                 None => std::future::pending().await,
             }
         };
-        let woken = async {
-            tokio::time::sleep(self.plan.pause).await;
-            woken.await;
-        };
-        tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep(self.plan.poll) => {}
-            () = self.shutdown.triggered() => {}
-        }
+        // Either way the next step looks.
+        shutdown.unless_triggered(tokio::time::timeout(plan.poll, woken)).await;
     }
 
     async fn back_off(&mut self, error: &StepError<E>) {
-        let wait = backoff(self.failures, self.plan.backoff_max);
-        self.failures = self.failures.saturating_add(1);
+        let wait = self.backoff.failed();
         if self.outage.failed().is_some() {
-            tracing::error!(cycle = self.plan.name, error = %Chain(error), failures = self.failures, retry_in = ?wait, "cycle failed");
+            tracing::error!(cycle = self.plan.name, error = %Chain(error), failures = self.backoff.failures(), retry_in = ?wait, "cycle failed");
         }
         self.pause(wait).await;
     }
 
     async fn pause(&self, wait: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = self.shutdown.triggered() => {}
-        }
+        self.shutdown.unless_triggered(tokio::time::sleep(wait)).await;
     }
-}
-
-/// From [`BACKOFF_MIN`] doubling to `max`, of which the upper half is random so that replicas do not march in step.
-fn backoff(failures: u32, max: Duration) -> Duration {
-    let full = BACKOFF_MIN.saturating_mul(2u32.saturating_pow(failures)).min(max);
-    full.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_to_its_bound() {
-        for (failures, full) in [(0, 100), (1, 200), (3, 800), (10, 5_000), (u32::MAX, 5_000)] {
-            let wait = backoff(failures, Duration::from_secs(5)).as_millis();
-            assert!((full / 2..=full).contains(&wait), "{failures}: {wait}");
-        }
-    }
 }

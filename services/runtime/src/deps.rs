@@ -8,14 +8,18 @@ use pulse_domain::Timestamp;
 use pulse_store::{AcquireEnd, AcquireObserver, Backlog, SharedStore};
 use pulse_telemetry::{PoolProbe, PoolWaits, QueueProbe, QueueSample, Telemetry};
 
-use crate::{Clock, Spans, readiness};
+use crate::{Clock, Spans, database_check};
 
 /// A service's own store, telemetry, clock and spans.
 #[derive(Debug, Clone)]
 pub struct Deps {
+    /// The database, through a pool of the service's own.
     pub store: SharedStore,
+    /// The service's metrics, spans and log records.
     pub telemetry: Telemetry,
+    /// What time it is.
     pub clock: Clock,
+    /// The spans of work, calls and requests.
     pub spans: Spans,
 }
 
@@ -37,7 +41,7 @@ impl Deps {
 
     /// Has /ready ask the database, as it does unless somebody has it tell something else.
     pub fn watch_database(&self) {
-        readiness::watch_database(&self.telemetry, &self.store, &self.clock);
+        database_check::watch_database(&self.telemetry, &self.store, &self.clock);
     }
 
     /// Samples the true depth of a queue and the age of its oldest entry from the store, on a task of its own until the probe is dropped.

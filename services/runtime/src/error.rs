@@ -8,16 +8,24 @@ pub enum Error {
     /// A task of the service failed.
     #[error("{what} failed")]
     Task {
+        /// The task's name.
         what: &'static str,
+        /// Why it failed.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A task of the service ended though nobody asked it to.
     #[error("{what} ended before it was asked to")]
-    Ended { what: &'static str },
+    Ended {
+        /// The task's name.
+        what: &'static str,
+    },
     /// Tasks that did not end within the drain, and were cut.
     #[error("tasks were cut: they did not end within the drain of {drain:?}")]
-    Cut { drain: std::time::Duration },
+    Cut {
+        /// How long the tasks had.
+        drain: std::time::Duration,
+    },
     /// Settings that each are fine but do not fit together. The text names them and says what would be right.
     #[error("{0}")]
     Settings(String),
@@ -27,7 +35,9 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for {service}: {}", reason(source))]
 pub struct BindError {
+    /// The service that was to listen.
     pub service: &'static str,
+    /// The address.
     pub address: SocketAddr,
     source: std::io::Error,
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     #[default]
     Text,
     /// One JSON object a line.
@@ -29,7 +29,7 @@ pub struct LogSettings {
     pub log_format: LogFormat,
 }
 
-/// The transports' own talk: pushing what they say of a push would feed itself. Of the SDK's, only what is wrong.
+/// The transports log nothing, as pushing what they say of a push would feed itself. The SDK logs only what is wrong.
 const SILENT: &str = "hyper=off,h2=off,tonic=off,tower=off,reqwest=off,sqlx=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
                       opentelemetry-otlp=warn,opentelemetry-sdk=warn,opentelemetry-http=warn";
 

@@ -1,8 +1,8 @@
-//! What is said of a failure that goes on: at once that it began, then once a minute that it still does, and that it has ended.
+//! When a failure that goes on is logged: at once when it begins, then once a minute, and when it has ended.
 
 use std::time::{Duration, Instant};
 
-/// How often a failure that goes on is said.
+/// How often a failure that goes on is logged.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// A failure that comes again and again while something is away. It decides when a line is due; the caller writes it.
@@ -20,7 +20,7 @@ struct State {
 }
 
 impl Outage {
-    /// It failed. Some, when a line is due: how often it did since the last one, this time included.
+    /// It failed. Some, when a line is due: how many failures there were since the last line, this one included.
     pub fn failed(&mut self) -> Option<u64> {
         self.failed_at(Instant::now())
     }
@@ -44,6 +44,11 @@ impl Outage {
         }
     }
 
+    /// Whether the latest that was told is a failure.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// It succeeded. Some, when it had failed: for how long.
     pub fn ended(&mut self) -> Option<Duration> {
         self.0.take().map(|state| state.began.elapsed())
@@ -55,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_on_is_said_once_a_minute() {
+    fn what_goes_on_is_logged_once_a_minute() {
         let (mut outage, start) = (Outage::default(), Instant::now());
         let mut said = Vec::new();
         for tenth in 0..1_250 {
@@ -64,7 +69,7 @@ mod tests {
             }
         }
         assert_eq!(said, [(0, 1), (60, 600), (120, 600)]);
-        assert!(outage.ended().is_some());
+        assert!(outage.is_on() && outage.ended().is_some() && !outage.is_on());
         assert_eq!(outage.ended(), None);
         assert_eq!(outage.failed_at(start), Some(1), "the next one is said at once");
         assert_eq!(outage.failed_at(start + EVERY), Some(1), "after a quiet minute it is another one");

@@ -26,7 +26,7 @@ const PROCESS: &str = "process";
 /// What the other span of a link is: the batch that the message was taken with.
 const BATCH: &str = "batch";
 
-/// Starts them. Cheap to clone.
+/// Starts the spans of one service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spans {
     tracer: Tracer,
@@ -38,17 +38,17 @@ impl Spans {
         Self { tracer, database: database.product() }
     }
 
-    /// For spans of the service's own.
+    /// The tracer, for spans of the service's own.
     pub fn tracer(&self) -> &Tracer {
         &self.tracer
     }
 
-    /// Is about to take work from a queue with the call `operation`.
+    /// The span of a claim that is about to take work from a queue with the call `operation`.
     pub fn claim(&self, queue: &'static str, operation: &'static str) -> ClaimSpan<'_> {
         ClaimSpan { spans: self, queue, operation, began: SystemTime::now() }
     }
 
-    /// The work on one message: in the trace that the message brings, linked to its batch; without one, in the batch's.
+    /// The span of the work on one message: in the trace that the message brings, linked to its batch; without one, in the batch's.
     pub fn process(&self, queue: &'static str, cause: Option<&TraceParent>, batch: &Span) -> SpanBuilder {
         let span = self.message(PROCESS, queue).kind(SpanKind::Consumer);
         match cause {
@@ -60,10 +60,10 @@ impl Spans {
         }
     }
 
-    /// Makes a call to the store that concerns so many rows, as a span if the one in whose scope it is made is recorded.
+    /// Makes a call to the store that concerns this many rows, in a span of its own if the current span is recorded.
     ///
     /// # Errors
-    /// Those of the call.
+    /// The errors of the call.
     pub async fn query<T>(&self, operation: &'static str, rows: usize, call: impl Future<Output = Result<T>>) -> Result<T> {
         if Span::current().is_some_and(|span| span.is_recording()) {
             self.call(operation, rows).start().run(call, describe).await
@@ -72,19 +72,19 @@ impl Spans {
         }
     }
 
-    /// A chore that turned out to be worth a span, in a trace of its own, with the call to the store that it consists of or began with.
+    /// The span of a chore that turned out to be worth one, in a trace of its own, with the span of the call that it began with.
     pub fn chore(&self, name: &'static str, operation: &'static str, began: SystemTime) -> Span {
         let span = self.tracer.span(name).root().started_at(began).start();
         drop(self.called(&span, operation, began));
         span
     }
 
-    /// A call that has just ended.
+    /// The span of a call that has just ended.
     fn called(&self, within: &Span, operation: &'static str, began: SystemTime) -> Span {
         self.call(operation, 1).within(within).started_at(began).start()
     }
 
-    /// The conventions have no size of one.
+    /// The span of a call. The conventions have no batch size of one.
     fn call(&self, operation: &'static str, rows: usize) -> SpanBuilder {
         let span = self.tracer.span(operation).kind(SpanKind::Client);
         let span = span.attributes([KeyValue::new(attribute::DB_SYSTEM, self.database), KeyValue::new(attribute::DB_OPERATION, operation)]);
@@ -116,7 +116,7 @@ impl ClaimSpan<'_> {
     /// Makes the call.
     ///
     /// # Errors
-    /// Those of the call.
+    /// The errors of the call.
     pub async fn run<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let result = call.await;
         if let Err(error) = &result {
@@ -128,7 +128,7 @@ impl ClaimSpan<'_> {
         result
     }
 
-    /// It brought messages that come from these contexts: the span of the batch, in a trace of its own.
+    /// The span of the batch that the call brought, in a trace of its own, linked to the contexts that the messages come from.
     pub fn received<'c>(&self, messages: usize, causes: impl IntoIterator<Item = &'c TraceParent>) -> Span {
         let batch = self.batch().attributes([number(attribute::MESSAGE_COUNT, messages)]);
         let batch = batch.causes(causes.into_iter().map(TraceParent::as_str)).start();

@@ -13,17 +13,17 @@ use crate::{Error, Shutdown};
 pub struct Tasks {
     set: JoinSet<(&'static str, Result<(), Error>)>,
     shutdown: Shutdown,
-    /// Whose tasks they are; none: of the process.
+    /// The telemetry of the service whose tasks they are; none for tasks of the process.
     telemetry: Option<Telemetry>,
 }
 
 impl Tasks {
-    /// None yet. `shutdown` is triggered for all when one of them fails.
+    /// An empty set of the process. `shutdown` is triggered for all when one of them fails.
     pub fn new(shutdown: Shutdown) -> Self {
         Self { set: JoinSet::new(), shutdown, telemetry: None }
     }
 
-    /// Those of one service: what they log is the service's.
+    /// An empty set of one service, to which what the tasks log belongs.
     pub fn of(telemetry: &Telemetry, shutdown: Shutdown) -> Self {
         Self { telemetry: Some(telemetry.clone()), ..Self::new(shutdown) }
     }
@@ -57,10 +57,7 @@ impl Tasks {
     /// The first failure.
     pub async fn join(mut self, drain: Duration) -> Result<(), Error> {
         let mut first = Ok(());
-        let deadline = async {
-            self.shutdown.triggered().await;
-            tokio::time::sleep(drain).await;
-        };
+        let deadline = self.shutdown.overdue(drain);
         tokio::pin!(deadline);
         loop {
             let ended = tokio::select! {

@@ -1,10 +1,9 @@
 //! The HTTP client of setup and driver, and of whoever tests with them: rustls with ring, no proxies, no redirects.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use pulse_runtime::tls;
 use reqwest::{Client, ClientBuilder};
-use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -14,12 +13,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A client with the simulator's defaults, changed by `settings`.
 pub fn build(settings: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Error::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = tls::client_config(tls::web_roots()).map_err(Error::Tls)?;
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()

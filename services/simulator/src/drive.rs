@@ -1,8 +1,8 @@
 //! The driver: lets a fleet report to the doors at its own pace, through restarts and refusals of the server.
 //!
 //! Devices are dealt out to reporters, each a task that sends for its devices in order, one request at a time: so a device's messages never
-//! overtake each other, a slow server slows only its reporters, and there is no queue between the fleet and the network. A lane that cannot
-//! keep the pace falls behind and says so ([`DriveStats::lag_ms`]); past a bound its devices forget what they had to say, as real ones do.
+//! overtake each other, a slow server slows only its reporters, and there is no queue between the fleet and the network. A reporter that
+//! cannot keep the pace falls behind and says so ([`DriveStats::lag_ms`]); past a bound its devices forget what they had to say, as real ones do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::fleet::{FleetPlan, site_number};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 use crate::wire::FleetAccess;
 
 pub mod door;
@@ -52,7 +52,7 @@ const END_GRACE: Duration = Duration::from_secs(2);
 pub async fn drive(
     plan: &DrivePlan,
     access: Arc<FleetAccess>,
-    ledger: Arc<Ledger>,
+    sent_readings: Arc<SentReadings>,
     tally: Arc<DriveTally>,
     shutdown: Shutdown,
 ) -> Result<DriveStats> {
@@ -64,7 +64,7 @@ pub async fn drive(
         start_wall: chrono::Utc::now(),
         end: plan.duration,
         access,
-        ledger,
+        sent_readings,
         tally: Arc::clone(&tally),
         stop: shutdown.child(),
     });

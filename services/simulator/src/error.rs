@@ -13,7 +13,7 @@ pub enum Error {
     Client(#[source] reqwest::Error),
     /// TLS is not available.
     #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
+    Tls(#[source] pulse_runtime::Error),
     /// The sink's address is not free, or not ours.
     #[error("the sink cannot listen on {address}")]
     Bind {

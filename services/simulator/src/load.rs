@@ -58,7 +58,7 @@ pub struct LoadReport {
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without an answer.
     pub errors: u64,
-    /// Of answered requests.
+    /// How long answered requests took.
     pub latency: LatencySummary,
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::drive::drive;
 use crate::drive::tally::{DriveStats, DriveTally};
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 use crate::settings::SimulateSettings;
 use crate::setup::{Registration, SetupPlan, setup};
 use crate::sink::tally::SinkStats;
@@ -56,16 +56,13 @@ impl Simulation {
             signing_secret: sink.signing_secret().clone(),
             slack_url: format!("{at}{SLACK_PATH}"),
         };
-        let access = tokio::select! {
-            biased;
-            () = shutdown.triggered() => return Err(Error::Stopped { what: "registering the fleet".into() }),
-            access = setup(&plan) => Arc::new(access?),
-        };
-        let ledger = Arc::new(Ledger::new(&access));
-        sink.measure_with(Arc::clone(&ledger));
+        let access = shutdown.unless_triggered(setup(&plan)).await;
+        let access = Arc::new(access.ok_or_else(|| Error::Stopped { what: "registering the fleet".into() })??);
+        let sent_readings = Arc::new(SentReadings::new(&access));
+        sink.measure_with(Arc::clone(&sent_readings));
         let tally = Arc::new(DriveTally::new()?);
         let (plan, own, shutdown) = (settings.drive(), Arc::clone(&tally), shutdown.clone());
-        let driver = tokio::spawn(async move { drive(&plan, access, ledger, own, shutdown).await });
+        let driver = tokio::spawn(async move { drive(&plan, access, sent_readings, own, shutdown).await });
         Ok(Self { sink, tally, driver: Some(driver) })
     }
 
@@ -95,9 +92,8 @@ impl Simulation {
         let begun = Instant::now();
         let mut last = (self.arrivals(), Instant::now());
         while begun.elapsed() < within && last.1.elapsed() < QUIET {
-            tokio::select! {
-                () = shutdown.triggered() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+            if shutdown.unless_triggered(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+                return;
             }
             let arrivals = self.arrivals();
             if arrivals != last.0 {

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 
 pub mod behaviour;
 mod receive;
@@ -70,7 +70,7 @@ impl Sink {
         let secret = settings.signing_secret.unwrap_or_else(draw_secret);
         let signature = Webhook::new(secret.reveal()).map_err(|_reason| Error::SigningSecret)?;
         let receiver =
-            Arc::new(Receiver { behaviours: Behaviours::default(), tally: SinkTally::new()?, signature, ledger: OnceLock::new() });
+            Arc::new(Receiver { behaviours: Behaviours::default(), tally: SinkTally::new()?, signature, sent_readings: OnceLock::new() });
         let address = settings.listen;
         let bind = |source| Error::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
@@ -112,9 +112,9 @@ impl Sink {
         Ok(())
     }
 
-    /// Measures the way from the device with this ledger; the first one given counts.
-    pub fn measure_with(&self, ledger: Arc<Ledger>) {
-        self.receiver.ledger.get_or_init(|| ledger);
+    /// Measures the time from the device by these readings; the first set given counts.
+    pub fn measure_with(&self, sent_readings: Arc<SentReadings>) {
+        self.receiver.sent_readings.get_or_init(|| sent_readings);
     }
 
     /// The numbers now.

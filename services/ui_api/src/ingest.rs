@@ -1,49 +1,35 @@
 //! The doors for devices. A 202 means durable.
 //!
-//! A message passes [`admission`] (who sent it, how often, what it says), joins the [`queue`], and is answered by the [`writer`] once the
-//! store has it. Nothing on the way asks the database by itself: [`credentials`] are cached and loaded in batches.
+//! A message passes the [`message_check`] (who sent it, how often, what it says), joins the [`queue`], and is answered by the
+//! [`group_commit`] once the store has it. Nothing on the way asks the database by itself: [`credentials`] are cached and loaded in batches.
 
-mod admission;
 mod batch;
 mod credentials;
-mod limits;
+mod doors;
+mod gap;
+mod group_commit;
+mod message_check;
 mod parse;
 mod progress;
 mod queue;
+mod rate_limits;
 mod single;
-mod writer;
 
 use std::sync::Arc;
 
-use pulse_domain::ids::DeviceKey;
-use pulse_domain::reading::RejectReason;
-use pulse_runtime::{Deps, Shutdown, Tasks};
+use pulse_runtime::{Deps, Outage, Shutdown, Tasks};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::body::{BodyError, kib};
 use crate::metrics::Metrics;
-use crate::problem::Kind;
 use crate::settings::Settings;
-use admission::Refusal;
-use credentials::{Credentials, Known, Loader};
-use limits::RateLimits;
-use progress::Gap;
+use credentials::{Credentials, Loader};
+use gap::Gap;
+use group_commit::{BEAT_DEADLINE, WriteLoop, Writer};
 use queue::Queue;
-use writer::{BEAT_DEADLINE, WriteLoop, Writer};
+use rate_limits::RateLimits;
 
-const CREDENTIALS_UNAVAILABLE: &str = "the device cannot be looked up now: send the reading again";
-
-/// What the doors share.
-#[derive(Debug)]
-pub(crate) struct Ingest {
-    metrics: Arc<Metrics>,
-    credentials: Arc<Credentials>,
-    limits: RateLimits,
-    writer: Writer,
-    body_max_bytes: usize,
-    batch_max: usize,
-}
+pub(crate) use doors::Ingest;
 
 /// The tasks behind the doors, not yet running.
 pub(crate) struct Background {
@@ -82,6 +68,7 @@ pub(crate) fn new(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>) -> (
         metrics: Arc::clone(metrics),
         gap: Arc::clone(&gap),
         activity: deps.telemetry.readiness().activity("ingest_writer", BEAT_DEADLINE),
+        outage: Outage::default(),
         group_max: settings.ingest_group_max,
     };
     let ingest = Ingest {
@@ -108,35 +95,7 @@ impl Background {
     }
 }
 
-impl Ingest {
-    /// A device has changed: its next message is judged by what it is now.
-    pub(crate) fn forget(&self, key: &DeviceKey) {
-        self.credentials.forget(key);
-    }
-
-    /// Gives back the memory of senders that are silent.
-    pub(crate) fn sweep(&self) {
-        self.limits.sweep();
-    }
-
-    async fn load(&self, keys: Vec<DeviceKey>) -> Result<Vec<Known>, Refusal> {
-        let loaded = self.credentials.load(keys).await;
-        loaded.map_err(|credentials::Unavailable| Refusal::new(RejectReason::Unavailable, CREDENTIALS_UNAVAILABLE))
-    }
-}
-
 /// The routes of both doors.
 pub(crate) fn router() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(single::telemetry)).routes(routes!(single::heartbeat)).routes(routes!(batch::batch))
-}
-
-/// What is said of a body that could not be read.
-fn unread(error: BodyError, max_bytes: usize) -> Refusal {
-    match error {
-        BodyError::TooLarge => {
-            Refusal::new(RejectReason::PayloadTooLarge, format!("the body is larger than {}, the most that is taken", kib(max_bytes)))
-        }
-        BodyError::TooSlow => Refusal::new(RejectReason::Invalid, "the body did not arrive in time").seen_as(Kind::Timeout),
-        BodyError::Broken => Refusal::new(RejectReason::Invalid, "the body ended before it was whole"),
-    }
 }

@@ -10,16 +10,16 @@ mod api;
 mod auth;
 mod body;
 mod extract;
-mod fleet;
+mod fleet_gauges;
 mod ingest;
 mod linger;
 pub mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod request_telemetry;
 mod router;
 mod settings;
-mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +30,9 @@ pub use settings::Settings;
 
 use crate::metrics::Metrics;
 
-/// How long requests under way have to end after the wish to stop.
+/// How long requests under way have to end at shutdown.
 const HTTP_DRAIN: Duration = Duration::from_secs(5);
-/// How long everything has, the readings that are then still queued included.
+/// How long all work has to end at shutdown, writing the readings in the queue included.
 const DRAIN: Duration = Duration::from_secs(9);
 
 /// Serves until shutdown; then requests under way are ended, and what they queued is written.
@@ -48,7 +48,7 @@ pub async fn run(deps: Deps, settings: Settings, listeners: Listeners, shutdown:
     let shutdown = shutdown.child();
     let mut tasks = Tasks::of(&deps.telemetry, shutdown.clone());
     let closing = background.spawn(&mut tasks);
-    tasks.spawn_loop("the count of the fleet", fleet::refresh(deps.store, metrics, ingest, shutdown.clone()));
+    tasks.spawn_loop("the count of the fleet", fleet_gauges::refresh(deps.store, metrics, ingest, shutdown.clone()));
     tasks.spawn("HTTP", async move {
         let served = pulse_runtime::serve(listeners, &deps.telemetry, router, shutdown, HTTP_DRAIN).await;
         closing.close();

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::header;
 use http_body::{Frame, SizeHint};
 
-/// The most that is read and thrown away, in bytes.
+/// How much of a body is read and thrown away at most, in bytes.
 const LINGER_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// For how long at most.
+/// How long the rest of a body is read at most.
 const LINGER_MAX: Duration = Duration::from_secs(3);
 
 /// Wraps the body of a request, unless the client waits for leave before it sends (`Expect: 100-continue`).
@@ -57,7 +57,7 @@ impl Drop for Lingering {
         let rest = std::mem::take(&mut self.0);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Met or not, the bound only says that the client was given its chance.
+                // Whether the bound was met or not, the client had its chance.
                 drop(tokio::time::timeout(LINGER_MAX, throw_away(rest)).await);
             });
         }

@@ -1,4 +1,4 @@
-//! What this service measures of itself. Handles are bound once; the hot path only adds.
+//! The metrics of this service. Handles are bound once; the hot path only adds.
 
 mod http;
 mod ingest;
@@ -8,33 +8,12 @@ use pulse_telemetry::{BoundCounter, Definition, Operation, Snapshot, Telemetry};
 pub(crate) use http::{HttpMetrics, OTHER_METHOD, UnderWay, method_label};
 pub(crate) use ingest::{IngestMetrics, TenantMeter};
 
-const INGEST_MESSAGES: Definition = Definition::counter(
-    "pulse_ingest_messages_total",
-    "{message}",
-    "Messages of devices by result: accepted, or why not. tenant_id is _unknown where the sender's tenant is not certain.",
-    &["tenant_id", "result"],
-);
-const INGEST_QUEUE_DEPTH: Definition =
-    Definition::gauge("pulse_ingest_queue_depth", "{reading}", "Readings that wait to be durable, the ones being written included.", &[]);
-const INGEST_DROPPED: Definition = Definition::counter(
-    "pulse_ingest_records_dropped_total",
-    "{reading}",
-    "Readings refused with 503 because the queue before the database was full. Nothing that was accepted is ever dropped.",
-    &[],
-);
-const HTTP_REQUESTS: Definition = Definition::counter(
-    "pulse_http_requests_total",
-    "{request}",
-    "Requests answered. Status 499: the client left, or the request was cut, before there was an answer.",
-    &["method", "path_template", "status_code"],
-);
-const HTTP_DURATION: Definition = Definition::histogram(
-    "pulse_http_request_duration_seconds",
-    "s",
-    "Time from a request's head to its answer's head.",
-    &["method", "path_template", "status_code"],
-    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
-);
+use http::{HTTP_DURATION, HTTP_REQUESTS};
+use ingest::{INGEST_DROPPED, INGEST_MESSAGES, INGEST_QUEUE_DEPTH};
+
+/// The label `operation` of one group's commit, and the name of the group's span.
+pub(crate) const INGEST_WRITE: &str = "ingest_write";
+
 const AUTH_FAILURES: Definition =
     Definition::counter("pulse_auth_failures_total", "{failure}", "Requests and messages refused because of their token.", &["reason"]);
 const FLEET_ACTIVE_ALERTS: Definition =
@@ -116,7 +95,7 @@ impl Metrics {
         let auth_failures = telemetry.counter(&AUTH_FAILURES);
         Self {
             ingest: IngestMetrics::new(telemetry),
-            ingest_write: telemetry.operation("ingest_write"),
+            ingest_write: telemetry.operation(INGEST_WRITE),
             active_alerts: telemetry.snapshot(&FLEET_ACTIVE_ALERTS),
             devices_by_status: telemetry.snapshot(&FLEET_DEVICES),
             auth_failures: AuthFailure::ALL.map(|reason| auth_failures.bind(&[("reason", reason.as_str())])),

@@ -2,13 +2,12 @@
 
 pub(crate) mod schema;
 
+use pulse_runtime::problem::Document;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Object, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
-
-use crate::problem::Document;
 
 /// Completes the document of the router.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {

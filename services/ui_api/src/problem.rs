@@ -6,11 +6,8 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use pulse_domain::reading::RejectReason;
-use serde::Serialize;
-use utoipa::ToSchema;
+use pulse_runtime::problem::{Document, RETRY_AFTER_SECONDS, UNAVAILABLE};
 
-/// What clients are told to wait before they come back after a 503, in seconds.
-const RETRY_AFTER_SECONDS: u64 = 2;
 /// The longest detail, in characters: some texts repeat what the client wrote.
 const DETAIL_MAX_CHARS: usize = 500;
 
@@ -38,7 +35,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Status, stable code, title: the one place that says so.
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+    fn parts(self) -> pulse_runtime::problem::Kind {
         use RejectReason as Reason;
         match self {
             Self::Rejected(reason) => match reason {
@@ -68,7 +65,7 @@ impl Kind {
             Self::TooManyMessages => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_MANY_MESSAGES", "Too many messages in one batch"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body did not arrive in time"),
             Self::Conflict => (StatusCode::CONFLICT, "CONFLICT", "It does not go with what is there"),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "Not available now"),
+            Self::Unavailable => UNAVAILABLE,
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "An error of ours"),
         }
     }
@@ -83,7 +80,7 @@ pub(crate) struct Problem {
     cause: Option<Unserved>,
 }
 
-/// With the response to a request that the database kept from being served: why, for the log. Logged by `watch`, which knows how often.
+/// With the response to a request that the database kept from being served: why, for the log. Logged by `request_telemetry`, which knows how often.
 #[derive(Debug, Clone)]
 pub(crate) struct Unserved(pub(crate) String);
 
@@ -140,33 +137,13 @@ impl From<pulse_store::Error> for Problem {
     }
 }
 
-/// A problem document of RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(crate) struct Document<'a> {
-    /// `urn:pulse:problem:` and the code in lower case with hyphens
-    r#type: String,
-    /// What kind of problem it is
-    title: &'static str,
-    /// The HTTP status
-    status: u16,
-    /// Stable, for programs: NOT_FOUND, RATE_LIMITED, …
-    code: &'static str,
-    /// What is wrong here, and what would be right
-    detail: &'a str,
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code, title) = self.kind.parts();
-        let r#type = format!("urn:pulse:problem:{}", code.to_ascii_lowercase().replace('_', "-"));
-        let document = Document { r#type, title, status: status.as_u16(), code, detail: &self.detail };
-        let mut response = (status, axum::Json(document)).into_response();
+        let mut response = Document::new(self.kind.parts(), &self.detail).into_response();
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
         }
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

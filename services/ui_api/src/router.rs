@@ -14,8 +14,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::{self, Api};
 use crate::ingest::{self, Ingest};
 use crate::metrics::{HttpMetrics, Metrics};
+use crate::request_telemetry::{RequestTelemetry, observe};
 use crate::settings::Settings;
-use crate::watch::{Watch, watch};
 use crate::{linger, openapi, problem};
 
 const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -40,7 +40,7 @@ pub(crate) fn router(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>, i
     let document = openapi::complete(document);
     let templates = document.paths.paths.keys().cloned().chain([DOCUMENT_PATH.to_owned(), "/".to_owned()]);
     let metrics = HttpMetrics::new(&deps.telemetry, templates, &EXPECTED);
-    let watching = Watch { metrics, tracer: deps.telemetry.tracer(), outage: Mutex::default() };
+    let telemetry = RequestTelemetry { metrics, tracer: deps.telemetry.tracer(), outage: Mutex::default() };
     let document = document.to_json().map(Bytes::from).ok();
     routes
         .route("/", get(start))
@@ -49,7 +49,7 @@ pub(crate) fn router(deps: &Deps, settings: &Settings, metrics: &Arc<Metrics>, i
         .method_not_allowed_fallback(problem::no_method)
         .layer(map_request(async |request| linger::linger(request)))
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(Arc::new(watching), watch))
+        .layer(from_fn_with_state(Arc::new(telemetry), observe))
 }
 
 fn serve_document(document: Option<Bytes>) -> Response {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pulse_runtime::settings::{check_number, defaults};
 use pulse_runtime::{Error, parse_duration};
 
 /// The longest that what is known of a device may be used.
@@ -39,15 +40,15 @@ pub struct Settings {
     #[arg(long, env = "PULSE_INGEST_QUEUE_MAX", value_name = "READINGS", default_value_t = 20_000)]
     pub ingest_queue_max: usize,
 
-    /// The most readings in one write to the database
-    #[arg(long, env = "PULSE_INGEST_GROUP_MAX", value_name = "READINGS", default_value_t = 5_000)]
+    /// The most readings in one write to the database.
+    #[arg(skip = 5_000usize)]
     pub ingest_group_max: usize,
 
-    /// How long what is known of a device (its token's hash, its site) is used before it is read again
+    /// How long a device's token hash and site are used from memory before they are read again
     #[arg(long, env = "PULSE_INGEST_CREDENTIAL_TTL", value_name = "DURATION", value_parser = parse_duration, default_value = "5s")]
     pub ingest_credential_ttl: Duration,
 
-    /// Of how many devices that is kept
+    /// The most devices whose token hash and site are kept in memory
     #[arg(long, env = "PULSE_INGEST_CREDENTIALS_MAX", value_name = "DEVICES", default_value_t = 100_000)]
     pub ingest_credentials_max: u64,
 
@@ -58,19 +59,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            ingest_body_max_bytes: 262_144,
-            ingest_batch_max: 100,
-            ingest_device_rate: 200,
-            ingest_device_burst: 1_000,
-            ingest_tenant_rate: 100_000,
-            ingest_tenant_burst: 200_000,
-            ingest_queue_max: 20_000,
-            ingest_group_max: 5_000,
-            ingest_credential_ttl: Duration::from_secs(5),
-            ingest_credentials_max: 100_000,
-            api_body_max_bytes: 262_144,
-        }
+        defaults(&[])
     }
 }
 
@@ -80,21 +69,13 @@ impl Settings {
     /// # Errors
     /// Names the setting, what it is and what would be right.
     pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(Error::Settings)
+        check_number("PULSE_INGEST_BODY_MAX_BYTES", self.ingest_body_max_bytes, 1..)?;
+        check_number("PULSE_INGEST_BATCH_MAX", self.ingest_batch_max, 1..)?;
+        check_number("PULSE_API_BODY_MAX_BYTES", self.api_body_max_bytes, 1..)?;
+        self.check_together().map_err(Error::Settings)
     }
 
-    fn check(&self) -> Result<(), String> {
-        let at_least_one = [
-            ("PULSE_INGEST_BODY_MAX_BYTES", self.ingest_body_max_bytes),
-            ("PULSE_INGEST_BATCH_MAX", self.ingest_batch_max),
-            ("PULSE_INGEST_GROUP_MAX", self.ingest_group_max),
-            ("PULSE_API_BODY_MAX_BYTES", self.api_body_max_bytes),
-        ];
-        for (name, value) in at_least_one {
-            if value == 0 {
-                return Err(format!("{name} is 0: it must be at least 1"));
-            }
-        }
+    fn check_together(&self) -> Result<(), String> {
         if self.ingest_queue_max < self.ingest_batch_max {
             return Err(format!(
                 "PULSE_INGEST_QUEUE_MAX is {}: it must be at least PULSE_INGEST_BATCH_MAX ({}), or no full batch could ever be taken",
@@ -121,31 +102,26 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Args as _, FromArgMatches as _};
-
     use super::*;
 
     #[test]
-    fn the_defaults_are_those_of_the_command_line() {
-        let matches = Settings::augment_args(clap::Command::new("pulse")).get_matches_from(["pulse"]);
-        let parsed = Settings::from_arg_matches(&matches).unwrap();
-        assert_eq!(format!("{parsed:?}"), format!("{:?}", Settings::default()));
-        assert_eq!(parsed.check(), Ok(()));
+    fn the_defaults_hold() {
+        Settings::default().validate().unwrap();
     }
 
     #[test]
     fn what_makes_no_sense_is_named() {
         let wrong = [
-            (Settings { ingest_batch_max: 0, ..Settings::default() }, "PULSE_INGEST_BATCH_MAX is 0"),
+            (Settings { ingest_batch_max: 0, ..Settings::default() }, "PULSE_INGEST_BATCH_MAX must be at least 1, it is 0"),
             (Settings { ingest_queue_max: 99, ..Settings::default() }, "at least PULSE_INGEST_BATCH_MAX (100)"),
             (Settings { ingest_device_burst: 0, ..Settings::default() }, "PULSE_INGEST_DEVICE_BURST is 0"),
             (Settings { ingest_credential_ttl: Duration::MAX, ..Settings::default() }, "must be at most an hour"),
         ];
         for (settings, says) in wrong {
-            let text = settings.check().unwrap_err();
+            let text = settings.validate().unwrap_err().to_string();
             assert!(text.contains(says), "{text}");
         }
         let unlimited = Settings { ingest_device_rate: 0, ingest_device_burst: 0, ..Settings::default() };
-        assert_eq!(unlimited.check(), Ok(()));
+        unlimited.validate().unwrap();
     }
 }

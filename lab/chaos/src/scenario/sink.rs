@@ -48,7 +48,7 @@ pub async fn misbehaves_then_is_well(bench: &Bench) -> Result<Account> {
 /// A user sees: dead jobs in the list, each with its last error; after a replay their messages arrive, under the ids they always had. What must
 /// hold: the account, with dead jobs before the replay and none after it.
 pub async fn jobs_die_and_are_replayed(bench: &Bench) -> Result<Account> {
-    let setup = Setup::default().with("PULSE_DELIVERY_ATTEMPTS_MAX", "2").with("PULSE_OPS_ATTEMPTS_MAX", "2");
+    let setup = Setup::default().with("PULSE_DELIVERY_ATTEMPTS_MAX", "2");
     let mut world = World::start(bench, setup).await?;
     world.behave(&Behaviour::new(Mode::Fail))?;
     let dead = format!("/api/v1/tenants/{TENANT}/jobs");

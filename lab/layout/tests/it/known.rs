@@ -9,22 +9,14 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("lab/soak", "jobs jobs/stock jobs/way"),
     ("lab/soak", "million_jobs million_jobs/enqueuer million_jobs/flow million_jobs/look million_jobs/outcome million_jobs/worker"),
     ("lab/testbed", "postgres postgres/database postgres/program"),
-    ("services/delivery_worker", "channel channel/slack channel/webhook"),
-    ("services/delivery_worker", "lane lib recorder"),
-    ("services/dispatcher", "cycle lib"),
     (
         "services/domain",
         "evaluation evaluation/compile evaluation/describe evaluation/heartbeat evaluation/judge evaluation/ledger evaluation/window",
     ),
-    ("services/evaluator", "changes cycle lib settings"),
-    ("services/ops_worker", "health_monitor lib"),
     ("services/store", "error postgres/error sqlite/error"),
     ("services/store", "alerts delivery dispatch evaluation lib"),
     ("services/store", "postgres postgres/transaction"),
     ("services/store", "sqlite sqlite/acquire sqlite/open"),
-    ("services/ui_api", "metrics metrics/http metrics/ingest"),
-    ("services/ui_api", "ingest/credentials ingest/progress ingest/queue"),
-    ("services/ui_api", "ingest ingest/batch ingest/single"),
     (
         "services/ui_api",
         "api api/alerts api/devices api/integrations api/jobs api/policies api/readings api/routes api/rules api/tenants api/tokens auth extract",
@@ -32,7 +24,6 @@ pub(crate) const FILES: &[(&str, &str)] = &[
 ];
 
 pub(crate) const ROOMS: &[(&str, &str)] = &[
-    ("services/ops_worker", "health_monitor metrics"),
     ("services/store", "acquire alerts delivery dispatch error evaluation ingest ops paging postgres registry snapshot sqlite"),
     ("services/ui_api", "api auth extract"),
 ];

@@ -1,35 +1,25 @@
 //! Chat in Slack's format (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>), which Mattermost, Rocket.Chat and
 //! others take too. The address is the secret, so it appears in no log and no detail.
 
-use async_trait::async_trait;
 use pulse_domain::job::Failure;
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Channel, Message, parse_url};
-use crate::http::{Http, Post};
+use super::message::{Message, parse_url};
+use crate::http_client::Post;
 
 /// Slack's bound for a header block's text, in characters.
 const HEADER_MAX_CHARS: usize = 150;
-/// What of Slack's 2,000 for a field is put to use.
+/// Slack allows 2,000 characters in a field; this many are used.
 const FIELD_MAX_CHARS: usize = 300;
-/// What of Slack's 3,000 for a section is put to use.
+/// Slack allows 3,000 characters in a section; this many are used.
 const SECTION_MAX_CHARS: usize = 1500;
 
-/// One chat channel.
-pub(crate) struct Slack<'a> {
-    pub(crate) http: &'a Http,
-    pub(crate) url: &'a str,
-}
-
-#[async_trait]
-impl Channel for Slack<'_> {
-    async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure> {
-        let url = parse_url(self.url)?;
-        let secrets = [url.path(), self.url].map(str::to_owned).into();
-        let body = render(&message.job.payload.to_value()).to_string().into_bytes();
-        self.http.post(Post { url, headers: message.headers()?, body, secrets, resends: message.resends() }).await
-    }
+/// The request to a chat channel.
+pub(crate) fn post(message: &Message<'_>, address: &str) -> Result<Post, Failure> {
+    let url = parse_url(address)?;
+    let secrets = [url.path(), address].map(str::to_owned).into();
+    let body = render(&message.job.payload.to_value()).to_string().into_bytes();
+    Ok(Post { url, headers: message.headers()?, body, secrets, resends: message.resends() })
 }
 
 /// The message: `text` is what a notification shows, `blocks` what the channel shows.
@@ -65,7 +55,7 @@ fn render(payload: &Value) -> Value {
     json!({"text": escape(&shorten(&format!("{title}: {summary}"), SECTION_MAX_CHARS)), "blocks": blocks})
 }
 
-/// What happened, to whom.
+/// The title: what happened to which device.
 fn title(event: &str, payload: &Value) -> String {
     let what = match event {
         "OPEN" => ":rotating_light: Alert opened".to_owned(),

@@ -2,49 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pulse_domain::integration::{SIGNING_SECRET_BYTES, SIGNING_SECRET_PREFIX, is_reserved_header};
 use pulse_domain::job::Failure;
-use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Channel, Message, parse_url};
+use super::message::{Message, parse_url};
 use crate::failure;
-use crate::http::{Http, Post};
+use crate::http_client::Post;
 
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// One webhook.
-pub(crate) struct Webhook<'a> {
-    pub(crate) http: &'a Http,
-    pub(crate) url: &'a str,
-    pub(crate) headers: &'a BTreeMap<String, String>,
-    pub(crate) signing_secret: Option<&'a str>,
-}
-
-#[async_trait]
-impl Channel for Webhook<'_> {
-    async fn deliver(&self, message: &Message<'_>) -> Result<StatusCode, Failure> {
-        self.http.post(self.post(message)?).await
+/// The request to a webhook.
+pub(crate) fn post(
+    message: &Message<'_>,
+    url: &str,
+    own: &BTreeMap<String, String>,
+    signing_secret: Option<&str>,
+) -> Result<Post, Failure> {
+    let body = message.job.payload.as_str().as_bytes().to_vec();
+    let mut headers = message.headers()?;
+    add_own(&mut headers, own)?;
+    let timestamp = message.at.timestamp();
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+    if let Some(secret) = signing_secret {
+        headers.insert(WEBHOOK_SIGNATURE, sign(secret, &message.id(), timestamp, &body)?);
     }
-}
-
-impl Webhook<'_> {
-    fn post(&self, message: &Message<'_>) -> Result<Post, Failure> {
-        let body = message.job.payload.as_str().as_bytes().to_vec();
-        let mut headers = message.headers()?;
-        add_own(&mut headers, self.headers)?;
-        let timestamp = message.at.timestamp();
-        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
-        if let Some(secret) = self.signing_secret {
-            headers.insert(WEBHOOK_SIGNATURE, sign(secret, &message.id(), timestamp, &body)?);
-        }
-        let secrets = self.headers.values().cloned().chain(self.signing_secret.map(str::to_owned)).collect();
-        Ok(Post { url: parse_url(self.url)?, headers, body, secrets, resends: message.resends() })
-    }
+    let secrets = own.values().cloned().chain(signing_secret.map(str::to_owned)).collect();
+    Ok(Post { url: parse_url(url)?, headers, body, secrets, resends: message.resends() })
 }
 
 /// The integration's own headers.

@@ -30,10 +30,10 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Of the addresses of one name those that may be reached.
+/// Keeps those addresses of one name that may be reached.
 ///
 /// # Errors
-/// When there is none: a [`Refusal`] if the guard took them all, else an `io::Error`.
+/// When none is left: a [`Refusal`] if the guard refused them all, otherwise an `io::Error`.
 fn reachable(guard: &Guard, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
     let mut refusal: Option<Refusal> = None;
     let mut kept = Vec::with_capacity(found.len());

@@ -1,18 +1,17 @@
 //! One check of one service: a GET that must be answered with 2xx in time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_runtime::{attribute, spans};
+use pulse_runtime::{attribute, spans, tls};
 use pulse_telemetry::opentelemetry::KeyValue;
 use pulse_telemetry::{Span, Tracer};
 use reqwest::Client;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 
-use crate::WatchTarget;
+use crate::target::WatchTarget;
 
-/// Of a check's span: which service was asked.
+/// The attribute of a check's span that names the service.
 const TARGET: &str = "pulse.ops.target";
 
 type BuildError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,7 +33,7 @@ impl CheckError {
     /// The closed set of the label `outcome`, beside `ok`.
     pub(crate) const LABELS: [&'static str; 4] = ["timeout", "connect", "status", "other"];
 
-    /// Where its label stands in [`Self::LABELS`].
+    /// The place of its label in [`Self::LABELS`].
     pub(crate) fn label_index(&self) -> usize {
         match self {
             Self::Timeout(_) => 0,
@@ -54,16 +53,10 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// No proxy and no redirect: the service itself is to answer. TLS through ring, with the roots of the web.
+    /// No proxy and no redirect: the service itself is to answer.
     pub(crate) fn new(timeout: Duration, tracer: Tracer) -> Result<Self, BuildError> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let client = Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls::client_config(tls::web_roots())?)
             .redirect(Policy::none())
             .no_proxy()
             .timeout(timeout)
@@ -76,7 +69,7 @@ impl Checker {
         self.timeout
     }
 
-    /// Asks once. The body is not read: the status says it all.
+    /// Asks once. The body is not read, as the status is enough.
     pub(crate) async fn check(&self, target: &WatchTarget) -> Result<(), CheckError> {
         let span = spans::request(&self.tracer, "GET", target.url());
         if span.is_recording() {

@@ -7,7 +7,7 @@ use pulse_domain::rule::Severity;
 use serde_json::{Value, json};
 
 use super::check::CheckError;
-use crate::WatchTarget;
+use crate::target::WatchTarget;
 
 /// A service that does not answer.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use pulse_runtime::Backoff;
+
 use super::door::{Answer, Verdict};
 use super::run::Run;
 use super::tally::count;
@@ -18,9 +20,7 @@ use crate::wire;
 const LAG_MAX: Duration = Duration::from_secs(30);
 /// A message is tried again for this long.
 const RETRY_FOR: Duration = Duration::from_secs(60);
-/// The first wait before another attempt, doubling up to the longest.
-const BACKOFF: Duration = Duration::from_millis(100);
-/// The longest wait that the server did not ask for.
+/// The longest wait before another attempt that the server did not ask for.
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
 /// How long a request under way may still take once the run is to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -72,10 +72,8 @@ impl Reporter {
                 break;
             }
             let at = run.end.map_or(at, |end| at.min(end));
-            tokio::select! {
-                biased;
-                () = run.stop.triggered() => break,
-                () = tokio::time::sleep_until((run.start + at).into()) => {}
+            if run.stop.unless_triggered(tokio::time::sleep_until((run.start + at).into())).await.is_none() {
+                break;
             }
             run.tally.busy(self.number, at);
             let messages = self.take(run.start.elapsed(), most, &run);
@@ -114,9 +112,9 @@ impl Run {
         let begun = Instant::now();
         count(&self.tally.sent, messages.len());
         for message in &messages {
-            self.ledger.note(message, begun);
+            self.sent_readings.note(message, begun);
         }
-        let mut backoff = BACKOFF;
+        let mut backoff = Backoff::up_to(BACKOFF_MAX);
         loop {
             let asked = match self.attempt(shape, &messages).await {
                 Ok(answer) => self.sort(&mut messages, answer),
@@ -126,17 +124,14 @@ impl Run {
             if messages.is_empty() {
                 return;
             }
-            let wait = asked.unwrap_or(backoff).max(backoff);
+            // Devices that were told the same wait come back one after the other.
+            let wait = asked.unwrap_or_default() + backoff.failed();
             if begun.elapsed() + wait > RETRY_FOR {
                 break;
             }
-            let spread = wait.mul_f64(1.0 + 0.2 * rand::random::<f64>());
-            tokio::select! {
-                biased;
-                () = self.stop.triggered() => break,
-                () = tokio::time::sleep(spread) => {}
+            if self.stop.unless_triggered(tokio::time::sleep(wait)).await.is_none() {
+                break;
             }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
             count(&self.tally.retried, messages.len());
         }
         count(&self.tally.given_up, messages.len());
@@ -161,13 +156,9 @@ impl Run {
 
     /// One request, over a connection of its own.
     async fn attempt(&self, shape: Shape, messages: &[Message]) -> Result<Answer, Unanswered> {
-        let stopped = async {
-            self.stop.triggered().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
         tokio::select! {
             biased;
-            () = stopped => Err(Unanswered::Stopped),
+            () = self.stop.overdue(STOP_GRACE) => Err(Unanswered::Stopped),
             answer = self.request(shape, messages) => answer,
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::door::Door;
 use super::tally::DriveTally;
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 use crate::wire::FleetAccess;
 
 /// One run of the fleet, from its start to its end.
@@ -21,7 +21,7 @@ pub(super) struct Run {
     pub(super) start_wall: Timestamp,
     pub(super) end: Option<Duration>,
     pub(super) access: Arc<FleetAccess>,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) sent_readings: Arc<SentReadings>,
     pub(super) tally: Arc<DriveTally>,
     pub(super) stop: Shutdown,
 }

@@ -57,7 +57,7 @@ pub struct DriveTally {
 #[derive(Debug)]
 struct Started {
     at: Instant,
-    /// Of each reporter: since when the oldest message it is busy with has been due, in microseconds from the start, or [`IDLE`].
+    /// When the oldest message that each reporter is busy with became due, in microseconds from the start, or [`IDLE`].
     due_of_reporter: Vec<AtomicU64>,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Reply {
 }
 
 impl Authority {
-    /// Of a plain base URL.
+    /// The authority of a plain base URL.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let refuse = |reason: &str| Error::Url { url: text.to_owned(), reason: reason.to_owned() };
         let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
@@ -100,7 +100,7 @@ struct Head {
 }
 
 impl Head {
-    /// None: there is more to come.
+    /// Reads a head; none while it has not come whole.
     fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);

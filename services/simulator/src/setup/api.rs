@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pulse_domain::credential::SecretToken;
+use pulse_runtime::Backoff;
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,8 +17,8 @@ use crate::error::{Error, Result};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server that is starting, or busy, is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The wait between two attempts.
-const RETRY_WAIT: Duration = Duration::from_millis(250);
+/// The longest wait between two attempts.
+const RETRY_WAIT_MAX: Duration = Duration::from_millis(250);
 /// Rows asked for at once; the most that the API gives.
 const PAGE_ROWS: usize = 500;
 /// The most pages of one list.
@@ -90,7 +91,7 @@ impl Api {
 
     /// Tries again while the server is not there, or says that it is busy; only then is it certain that nothing was done.
     async fn call(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let begun = Instant::now();
+        let (begun, mut backoff) = (Instant::now(), Backoff::up_to(RETRY_WAIT_MAX));
         loop {
             let mut request = self.client.request(method.clone(), format!("{}/api/v1{path}", self.base)).bearer_auth(self.token.reveal());
             if let Some(body) = body {
@@ -107,7 +108,7 @@ impl Api {
                 Err(error) if is_patient && error.is_connect() => {}
                 Err(source) => return Err(unreachable(method, path, source)),
             }
-            tokio::time::sleep(RETRY_WAIT).await;
+            tokio::time::sleep(backoff.failed()).await;
         }
     }
 }

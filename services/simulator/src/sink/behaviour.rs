@@ -50,7 +50,7 @@ pub struct Behaviour {
     /// The status of `fail` and `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// In seconds: the Retry-After of `fail` and `reject`.
+    /// The Retry-After of `fail` and `reject`, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
     /// Back to `ok` after so many messages; none: until told otherwise.
@@ -64,7 +64,7 @@ const DELAY_MAX: Duration = Duration::from_secs(600);
 const SLOW_DELAY: Duration = Duration::from_secs(2);
 
 impl Behaviour {
-    /// In this mode, with its defaults, until told otherwise.
+    /// A behaviour of this mode, with its defaults, until told otherwise.
     pub fn new(mode: Mode) -> Self {
         Self { mode, ..Self::default() }
     }
@@ -112,7 +112,7 @@ pub(super) struct Behaviours(Mutex<[Behaviour; 2]>);
 const PATHS: [Target; 2] = [Target::Webhook, Target::Slack];
 
 impl Behaviours {
-    /// From now on.
+    /// Sets how a path behaves from now on.
     pub(super) fn set(&self, behaviour: &Behaviour) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (own, path) in all.iter_mut().zip(PATHS) {

@@ -17,7 +17,7 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 
 use super::behaviour::{Behaviour, Behaviours, Mode, Target};
 use super::tally::{Delivery, SinkTally};
-use crate::ledger::Ledger;
+use crate::sent_readings::SentReadings;
 
 /// Where webhooks go, under the base URL.
 pub const WEBHOOK_PATH: &str = "/webhook";
@@ -55,7 +55,7 @@ pub(super) struct Receiver {
     pub(super) behaviours: Behaviours,
     pub(super) tally: SinkTally,
     pub(super) signature: Webhook,
-    pub(super) ledger: OnceLock<Arc<Ledger>>,
+    pub(super) sent_readings: OnceLock<Arc<SentReadings>>,
 }
 
 impl std::fmt::Debug for Receiver {
@@ -160,16 +160,16 @@ impl Receiver {
         })
     }
 
-    /// When the reading was sent that the message speaks of.
+    /// When the reading that the message speaks of was sent.
     fn sent_at(&self, message: &Message) -> Option<Instant> {
         let value = match &message.details["metric_value"] {
             Value::Bool(truth) => f64::from(u8::from(*truth)),
             other => other.as_f64()?,
         };
-        self.ledger.get()?.sent_at(&message.device_id, message.details["metric_name"].as_str()?, value)
+        self.sent_readings.get()?.sent_at(&message.device_id, message.details["metric_name"].as_str()?, value)
     }
 
-    /// In Slack's format: an object with a text, blocks or attachments.
+    /// Whether a message is in Slack's format: an object with a text, blocks or attachments.
     fn chat(&self, body: &[u8]) -> Result<(), Refusal> {
         let chat = serde_json::from_slice::<Value>(body).map_err(|error| self.malformed(&error.to_string()))?;
         let says_something = chat["text"].as_str().is_some_and(|text| !text.is_empty())

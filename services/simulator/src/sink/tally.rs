@@ -44,7 +44,7 @@ pub struct SinkStats {
     /// Messages refused, cut or left hanging because the sink was told to.
     pub misbehaved: u64,
     /// From the first attempt to send the reading that opened an alert to the arrival of the alert's message, for messages of the kind OPEN
-    /// delivered for the first time whose reading is known ([`crate::ledger`]).
+    /// delivered for the first time whose reading is known ([`crate::sent_readings`]).
     pub device_to_delivery: LatencySummary,
     /// Delivered messages of the kind OPEN that came from a rule and whose reading is not known.
     pub unmatched: u64,

@@ -9,7 +9,7 @@ use pulse_simulator::drive::tally::{DriveStats, DriveTally};
 use pulse_simulator::drive::{DrivePlan, drive};
 use pulse_simulator::error::Error;
 use pulse_simulator::fleet::FleetPlan;
-use pulse_simulator::ledger::Ledger;
+use pulse_simulator::sent_readings::SentReadings;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -28,11 +28,11 @@ struct Run {
 
 fn start(plan: DrivePlan) -> Run {
     let access = access(plan.fleet.devices);
-    let ledger = Arc::new(Ledger::new(&access));
+    let sent_readings = Arc::new(SentReadings::new(&access));
     let tally = Arc::new(DriveTally::new().unwrap());
     let stop = Shutdown::new();
     let (own, shutdown) = (Arc::clone(&tally), stop.clone());
-    let joined = tokio::spawn(async move { drive(&plan, access, ledger, own, shutdown).await });
+    let joined = tokio::spawn(async move { drive(&plan, access, sent_readings, own, shutdown).await });
     Run { tally, stop, joined }
 }
 

@@ -222,7 +222,7 @@ async fn a_whole_simulation_runs_from_the_first_request_to_the_report() {
     let (held, doors) = (Arc::new(Mutex::new(Held::default())), Arc::new(Doors::default()));
     *doors.tokens.lock().unwrap() = "first-{device}";
     let address = serve(Arc::clone(&held), Arc::clone(&doors)).await;
-    let mut settings = SimulateSettings::new(format!("http://{address}"), SecretToken::from_text("operator-token")).unwrap();
+    let mut settings = SimulateSettings::new(format!("http://{address}"), SecretToken::from_text("operator-token"));
     settings.devices = 30;
     settings.duration = Some(Duration::from_secs(1));
     settings.settle = Duration::ZERO;
@@ -240,7 +240,7 @@ async fn shutdown_ends_a_setup_that_waits_for_a_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let settings = SimulateSettings::new(format!("http://{address}"), SecretToken::from_text("operator-token")).unwrap();
+    let settings = SimulateSettings::new(format!("http://{address}"), SecretToken::from_text("operator-token"));
     let shutdown = Shutdown::new();
     let waiting = tokio::spawn({
         let shutdown = shutdown.clone();

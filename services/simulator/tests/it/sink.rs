@@ -8,7 +8,7 @@ use chrono::Utc;
 use pulse_domain::reading::{MetricValue, ReadingKind};
 use pulse_runtime::Shutdown;
 use pulse_simulator::fleet::Message;
-use pulse_simulator::ledger::Ledger;
+use pulse_simulator::sent_readings::SentReadings;
 use pulse_simulator::sink::behaviour::{Behaviour, Mode, Target};
 use pulse_simulator::sink::{Sink, SinkSettings};
 use serde_json::{Value, json};
@@ -207,11 +207,11 @@ async fn it_is_told_over_http_and_tells_over_http() {
 #[tokio::test]
 async fn the_way_from_the_device_is_measured_by_the_reading_that_fired() {
     let sink = start().await;
-    let ledger = Arc::new(Ledger::new(&access(1)));
-    sink.measure_with(Arc::clone(&ledger));
+    let sent_readings = Arc::new(SentReadings::new(&access(1)));
+    sink.measure_with(Arc::clone(&sent_readings));
     let metrics = vec![("temperature_c", MetricValue::Number(-7.25))];
     let message = Message { device: 0, seq: 1, at: Duration::ZERO, kind: ReadingKind::Telemetry, metrics, in_breach: true };
-    ledger.note(&message, Instant::now() - Duration::from_millis(400));
+    sent_readings.note(&message, Instant::now() - Duration::from_millis(400));
     assert_eq!(status(deliver(&sink, "a", "OPEN")).await, 200);
     assert_eq!(status(deliver(&sink, "b", "CLOSED")).await, 200);
     let measured = sink.stats().device_to_delivery;

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::Ingest;
-use super::admission::{self, Refusal};
 use super::credentials::{KeyRef, Known};
+use super::doors::{CREDENTIALS_UNAVAILABLE, Ingest, not_durable, unread};
+use super::message_check::{self, Refusal};
 use super::parse::{self, Batch, Envelope};
 use super::queue::Draft;
 use crate::body;
@@ -63,7 +63,7 @@ pub(crate) async fn batch(State(ingest): State<Arc<Ingest>>, request: Request) -
 async fn take(ingest: &Ingest, request: Request) -> Result<Summary, Problem> {
     let trace = current_trace();
     let max_bytes = ingest.body_max_bytes;
-    let body = body::read(request.into_body(), max_bytes).await.map_err(|error| super::unread(error, max_bytes));
+    let body = body::read(request.into_body(), max_bytes).await.map_err(|error| unread(error, max_bytes));
     let body = body.inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let batch = read(&body, ingest.batch_max).inspect_err(|refusal| refusal.count(&ingest.metrics))?;
     let count = batch.messages.len();
@@ -86,7 +86,7 @@ async fn take(ingest: &Ingest, request: Request) -> Result<Summary, Problem> {
     }
     let accepted = drafts.len();
     if accepted > 0 {
-        ingest.writer.write(drafts).await.map_err(super::single::not_durable)?;
+        ingest.writer.write(drafts).await.map_err(not_durable)?;
     }
     Ok(Summary { accepted, rejected: count - accepted, results })
 }
@@ -150,7 +150,7 @@ fn claim<'a>(ingest: &Ingest, raw: &'a RawValue) -> Result<Claimed<'a>, Judged> 
     let named = KeyRef { tenant_id: &envelope.tenant_id.0, device_id: &envelope.device_id.0 };
     let sender = token(&envelope).and_then(|_| match ingest.credentials.cached(named) {
         Some(known) => Ok(Sender::Known(known)),
-        None => admission::key(named).map(Sender::Unasked),
+        None => message_check::key(named).map(Sender::Unasked),
     });
     match sender {
         Ok(sender) => Ok(Claimed { envelope, raw, sender }),
@@ -160,16 +160,16 @@ fn claim<'a>(ingest: &Ingest, raw: &'a RawValue) -> Result<Claimed<'a>, Judged> 
 
 fn token<'a>(envelope: &'a Envelope<'_>) -> Result<&'a str, Refusal> {
     let presented = envelope.provision_token.as_ref().map(|token| &*token.0);
-    admission::token(presented, "provision_token is missing: it holds the device's token")
+    message_check::token(presented, "provision_token is missing: it holds the device's token")
 }
 
 fn judge(ingest: &Ingest, message: Claimed<'_>, trace: Option<&TraceParent>) -> Judged {
     let Claimed { envelope, raw, sender } = message;
     let result = match sender {
-        Sender::Unasked(_) => Err(Refusal::new(RejectReason::Unavailable, super::CREDENTIALS_UNAVAILABLE)),
+        Sender::Unasked(_) => Err(Refusal::new(RejectReason::Unavailable, CREDENTIALS_UNAVAILABLE)),
         Sender::Known(known) => token(&envelope)
-            .and_then(|token| admission::admit(known, token, &ingest.limits))
-            .and_then(|device| admission::draft(device, envelope.msg_type, raw.get().as_bytes(), trace.cloned())),
+            .and_then(|token| message_check::admit(known, token, &ingest.limits))
+            .and_then(|device| message_check::draft(device, envelope.msg_type, raw.get().as_bytes(), trace.cloned())),
     };
     Judged { device_id: Some(envelope.device_id.0.into_owned()), result }
 }

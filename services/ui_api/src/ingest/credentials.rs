@@ -14,10 +14,10 @@ use pulse_domain::credential::TokenHash;
 use pulse_domain::device::Lifecycle;
 use pulse_domain::ids::{DeviceKey, SiteId};
 use pulse_runtime::{Chain, Outage, Shutdown};
-use pulse_store::{DeviceCredential, SharedStore};
+use pulse_store::{DeviceCredential, SharedStore, within};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ingest::progress::Gap;
+use super::gap::Gap;
 use crate::metrics::{Metrics, TenantMeter};
 use crate::settings::Settings;
 
@@ -96,7 +96,7 @@ impl Credentials {
         (Arc::clone(&credentials), Loader { credentials, store, metrics, gap, lookups, outage: Outage::default() })
     }
 
-    /// What is known without asking; none: it must be [loaded](Self::load).
+    /// The answer from memory; none: it must be [loaded](Self::load).
     pub(crate) fn cached(&self, key: KeyRef<'_>) -> Option<Known> {
         self.cache.get(&key)
     }
@@ -123,12 +123,7 @@ impl Credentials {
 impl Loader {
     /// Answers until shutdown. Requests that still wait then are refused as unavailable.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
-        loop {
-            let first = tokio::select! {
-                lookup = self.lookups.recv() => lookup,
-                () = shutdown.triggered() => None,
-            };
-            let Some(first) = first else { return };
+        while let Some(Some(first)) = shutdown.unless_triggered(self.lookups.recv()).await {
             let mut size = first.keys.len();
             let mut group = vec![first];
             while size < LOOKUP_MAX
@@ -149,17 +144,15 @@ impl Loader {
             waiting.push((lookup.keys.len(), lookup.reply));
             keys.extend(lookup.keys);
         }
-        let answered = tokio::time::timeout(LOOKUP_TIMEOUT, self.store.device_credentials(&keys)).await;
-        let failure = match answered {
-            Ok(Ok(found)) => {
+        let error = match within(LOOKUP_TIMEOUT, self.store.device_credentials(&keys)).await {
+            Ok(found) => {
                 self.outage.ended();
                 return self.reply(keys, found, waiting, forgotten_before);
             }
-            Ok(Err(error)) => Chain(&error).to_string(),
-            Err(elapsed) => elapsed.to_string(),
+            Err(error) => error,
         };
         if let Some(failures) = self.outage.failed() {
-            tracing::warn!(error = failure, failures, "the credentials of devices cannot be read: their messages are refused");
+            tracing::warn!(error = %Chain(&error), failures, "the credentials of devices cannot be read: their messages are refused");
         }
         self.gap.readings_were_refused();
         for (_, reply) in waiting {

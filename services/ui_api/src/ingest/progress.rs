@@ -1,39 +1,24 @@
-//! Says how far ingest has come, once a second: silence is a device's fault only while Pulse was listening and wrote what it heard.
+//! Reports how far ingest has come, once a second: a device counts as silent only while Pulse listened and wrote what it heard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use pulse_domain::Timestamp;
 use pulse_domain::evaluation::IngestProgress;
-use pulse_runtime::{Chain, Clock, Shutdown};
-use pulse_store::SharedStore;
-use tokio::time::MissedTickBehavior;
+use pulse_runtime::{Chain, Clock, Outage, Shutdown, Ticker};
+use pulse_store::{SharedStore, within};
 use uuid::Uuid;
 
+use super::gap::Gap;
 use super::queue::Queue;
 
-/// How often.
+/// How often progress is reported.
 const EVERY: Duration = Duration::from_secs(1);
 /// A tick that comes later than this means that the process stood still, and heard nothing meanwhile.
 const STANDSTILL: TimeDelta = TimeDelta::seconds(5);
 /// The longest one report may take.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Remembers that readings were refused for a reason of ours: their devices were heard, but are not in the store.
-#[derive(Debug, Default)]
-pub(crate) struct Gap(AtomicBool);
-
-impl Gap {
-    pub(crate) fn readings_were_refused(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
-}
 
 /// Since when ingest has been listening without a break.
 #[derive(Debug)]
@@ -61,33 +46,21 @@ impl Listening {
 pub(crate) async fn report(store: SharedStore, clock: Clock, queue: Arc<Queue>, gap: Arc<Gap>, shutdown: Shutdown) {
     let instance = format!("ui_api-{}", Uuid::now_v7());
     let mut listening = Listening::since(clock.now());
-    let mut failing = false;
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.triggered() => return,
-        }
-        let broken = gap.take() || failing;
+    let (mut ticker, mut outage) = (Ticker::every(EVERY), Outage::default());
+    while shutdown.unless_triggered(ticker.tick()).await.is_some() {
+        let broken = gap.take() || outage.is_on();
         let now = clock.now();
         let progress = IngestProgress { up_since: listening.tick(now, broken), durable_through: queue.oldest(|| clock.now()) };
-        let reporting = tokio::time::timeout(REPORT_TIMEOUT, store.report_ingest_progress(&instance, progress, now));
-        let reported = tokio::select! {
-            reported = reporting => reported,
-            () = shutdown.triggered() => return,
-        };
-        let failure = match reported {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Chain(&error).to_string()),
-            Err(elapsed) => Some(elapsed.to_string()),
-        };
-        if let Some(error) = &failure
-            && !failing
-        {
-            tracing::warn!(error, "the progress of ingest cannot be reported: silent devices are not judged until it can");
+        let reporting = within(REPORT_TIMEOUT, store.report_ingest_progress(&instance, progress, now));
+        match shutdown.unless_triggered(reporting).await {
+            None => return,
+            Some(Ok(())) => drop(outage.ended()),
+            Some(Err(error)) => {
+                if let Some(failures) = outage.failed() {
+                    tracing::warn!(error = %Chain(&error), failures, "the progress of ingest cannot be reported: silent devices are not judged until it can");
+                }
+            }
         }
-        failing = failure.is_some();
     }
 }
 

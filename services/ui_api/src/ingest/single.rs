@@ -11,13 +11,13 @@ use pulse_runtime::spans::current_trace;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Ingest;
-use super::admission::{self, Refusal};
 use super::credentials::{KeyRef, KnownDevice};
-use super::queue::{Draft, WriteError};
+use super::doors::{Ingest, not_durable, unread};
+use super::message_check::{self, Refusal};
+use super::queue::Draft;
 use crate::body;
 use crate::openapi::schema;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// The header with the device's token.
 const TOKEN_HEADER: &str = "x-provision-token";
@@ -67,17 +67,7 @@ async fn take(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<(A
     Ok(taken)
 }
 
-/// Nothing was promised, so nothing is lost.
-pub(super) fn not_durable(error: WriteError) -> Problem {
-    match error {
-        WriteError::Unavailable => {
-            Problem::new(Kind::Rejected(RejectReason::Unavailable), "the reading could not be made durable: send it again")
-        }
-        WriteError::Defect => Problem::internal(),
-    }
-}
-
-/// Who sent it is judged before the body is read.
+/// Judges the sender before the body is read.
 async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<Draft, Refusal> {
     let (mut parts, body) = request.into_parts();
     let params = parts.extract::<RawPathParams>().await;
@@ -86,13 +76,13 @@ async fn judge(ingest: &Ingest, kind: ReadingKind, request: Request) -> Result<D
     let named = KeyRef { tenant_id: param("tenant_id"), device_id: param("device_id") };
     let presented = parts.headers.get(TOKEN_HEADER).map(http::HeaderValue::to_str).transpose();
     let presented = presented.map_err(|_| Refusal::new(RejectReason::TokenInvalid, "the header X-Provision-Token is not plain text"))?;
-    let token = admission::token(presented, "the header X-Provision-Token is missing: it holds the device's token")?;
+    let token = message_check::token(presented, "the header X-Provision-Token is missing: it holds the device's token")?;
     let known = match ingest.credentials.cached(named) {
         Some(known) => known,
-        None => ingest.load(vec![admission::key(named)?]).await?.pop().flatten(),
+        None => ingest.load(vec![message_check::key(named)?]).await?.pop().flatten(),
     };
-    let device = admission::admit(known, token, &ingest.limits)?;
+    let device = message_check::admit(known, token, &ingest.limits)?;
     let max_bytes = ingest.body_max_bytes;
-    let body = body::read(body, max_bytes).await.map_err(|error| super::unread(error, max_bytes).of(&device))?;
-    admission::draft(device, kind, &body, current_trace())
+    let body = body::read(body, max_bytes).await.map_err(|error| unread(error, max_bytes).of(&device))?;
+    message_check::draft(device, kind, &body, current_trace())
 }

@@ -8,15 +8,27 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
 use pulse_telemetry::conventions::HTTP_SERVER_REQUEST_DURATION;
-use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Histogram, Telemetry};
+use pulse_telemetry::{BoundCounter, BoundHistogram, Counter, Definition, Histogram, Telemetry};
 
-use super::{HTTP_DURATION, HTTP_REQUESTS};
+pub(super) const HTTP_REQUESTS: Definition = Definition::counter(
+    "pulse_http_requests_total",
+    "{request}",
+    "Requests answered. Status 499: the client left, or the request was cut, before there was an answer.",
+    &["method", "path_template", "status_code"],
+);
+pub(super) const HTTP_DURATION: Definition = Definition::histogram(
+    "pulse_http_request_duration_seconds",
+    "s",
+    "Time from a request's head to its answer's head.",
+    &["method", "path_template", "status_code"],
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0],
+);
 
 /// The template of requests that no route knows.
 const UNMATCHED: &str = "unmatched";
 /// The label of methods that HTTP does not know.
 pub(crate) const OTHER_METHOD: &str = "_OTHER";
-/// What is counted when there was no answer: the client left, or the request was cut.
+/// The status that is counted when there was no answer: the client left, or the request was cut.
 const STATUS_CUT: u16 = 499;
 
 /// Counts and times every request.
@@ -49,7 +61,7 @@ impl Bound {
 }
 
 impl HttpMetrics {
-    /// For the templates of a router. `expected` are method, template and status of the answers that show 0 from the first scrape on.
+    /// The metrics for the templates of a router. `expected` are method, template and status of the answers that show 0 from the first scrape on.
     pub(crate) fn new(
         telemetry: &Telemetry,
         templates: impl IntoIterator<Item = String>,
@@ -88,7 +100,7 @@ impl HttpMetrics {
     }
 }
 
-/// As the conventions have it: no route where none matched, no status where there was no answer, an error where it is the server's.
+/// Binds the conventions' own histogram: no route where none matched, no status where there was no answer, an error where it is the server's.
 fn bind_convention(duration: &Histogram, template: &str, method: &str, status: u16, code: &str) -> BoundHistogram {
     let (code, error) = match status {
         STATUS_CUT => ("", "cancelled"),
@@ -130,7 +142,7 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// It begins.
+    /// A request begins.
     pub(crate) fn new(metrics: &Arc<HttpMetrics>, request: &Request) -> Self {
         Self {
             metrics: Arc::clone(metrics),
@@ -141,7 +153,7 @@ impl UnderWay {
         }
     }
 
-    /// It was answered.
+    /// The request was answered.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
     }

@@ -6,9 +6,22 @@ use std::time::Duration;
 use moka::sync::Cache;
 use pulse_domain::ids::TenantId;
 use pulse_domain::reading::RejectReason;
-use pulse_telemetry::{BoundCounter, Counter, Telemetry};
+use pulse_telemetry::{BoundCounter, Counter, Definition, Telemetry};
 
-use super::{INGEST_DROPPED, INGEST_MESSAGES, INGEST_QUEUE_DEPTH};
+pub(super) const INGEST_MESSAGES: Definition = Definition::counter(
+    "pulse_ingest_messages_total",
+    "{message}",
+    "Messages of devices by result: accepted, or why not. tenant_id is _unknown where the sender's tenant is not certain.",
+    &["tenant_id", "result"],
+);
+pub(super) const INGEST_QUEUE_DEPTH: Definition =
+    Definition::gauge("pulse_ingest_queue_depth", "{reading}", "Readings that wait to be durable, the ones being written included.", &[]);
+pub(super) const INGEST_DROPPED: Definition = Definition::counter(
+    "pulse_ingest_records_dropped_total",
+    "{reading}",
+    "Readings refused with 503 because the queue before the database was full. Nothing that was accepted is ever dropped.",
+    &[],
+);
 
 /// The label of messages whose sender's tenant is not certain. No tenant can have it: names start with a letter or a digit.
 const UNKNOWN_TENANT: &str = "_unknown";

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use pulse_runtime::{AwaitedDatabase, Chain, Clock, Deps, Listeners, Outage, Shutdown, serve_waiting};
+use pulse_runtime::{AwaitedDatabase, Backoff, Chain, Clock, Deps, Listeners, Outage, Shutdown, serve_unavailable};
 use pulse_store::Migrated;
 use pulse_store::postgres::{Postgres, SchemaError};
 
 use crate::database::Database;
 
-/// The first wait between two looks; it doubles.
-const LOOK_MIN: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest wait between two looks.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// What came of the wait.
@@ -24,7 +22,7 @@ pub(crate) enum Waited {
     Stopped,
 }
 
-/// Who may bring the schema to this version's.
+/// Who may bring the schema to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
     /// `pulse migrate` alone: one of many processes does not change what the others work on.
@@ -37,8 +35,8 @@ pub(crate) enum Schema {
 /// what it waits for, /metrics as ever, and 503 elsewhere.
 ///
 /// # Errors
-/// What waiting cannot mend: a newer schema, a refusal.
-pub(crate) async fn for_database(
+/// The database cannot be used, and waiting would not help: its schema is newer, or it refuses this role.
+pub(crate) async fn until_ready(
     database: &Database,
     services: &[(&Deps, &Listeners)],
     schema: Schema,
@@ -54,13 +52,11 @@ pub(crate) async fn for_database(
     for (deps, listeners) in services {
         let listeners = listeners.try_clone().context("the listeners cannot be shared")?;
         awaited.show(&deps.telemetry);
-        serving.push(serve_waiting(listeners, &deps.telemetry, over.clone()));
+        serving.push(serve_unavailable(listeners, &deps.telemetry, over.clone()));
     }
     let looking = async {
-        let looked = tokio::select! {
-            looked = look(postgres, schema, &awaited, &clock) => looked.map(Waited::Ready),
-            () = shutdown.triggered() => Ok(Waited::Stopped),
-        };
+        let looked = shutdown.unless_triggered(look(postgres, schema, &awaited, &clock)).await;
+        let looked = looked.map_or(Ok(Waited::Stopped), |looked| looked.map(Waited::Ready));
         over.trigger();
         looked
     };
@@ -74,7 +70,7 @@ pub(crate) async fn for_database(
 
 /// Looks until the database is there and its schema fits.
 async fn look(postgres: &Postgres, schema: Schema, awaited: &AwaitedDatabase, clock: &Clock) -> Result<Option<Migrated>, SchemaError> {
-    let (mut pause, mut outage) = (LOOK_MIN, Outage::default());
+    let (mut backoff, mut outage) = (Backoff::up_to(LOOK_MAX), Outage::default());
     loop {
         let error = match prepare(postgres, schema).await {
             Ok(migrated) => {
@@ -88,13 +84,12 @@ async fn look(postgres: &Postgres, schema: Schema, awaited: &AwaitedDatabase, cl
         };
         if awaited.set(kind(&error), error.to_string(), clock.now()) {
             outage = Outage::default();
-            pause = LOOK_MIN;
+            backoff.reset();
         }
         if outage.failed().is_some() {
             tracing::warn!(error = %Chain(&error), database = postgres.place(), "waiting for the database");
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK_MAX);
+        tokio::time::sleep(backoff.failed()).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! How much one device and one tenant may send: token buckets, kept only for those that were proven to be who they say.
+//! How much one device and one tenant may send: token buckets, kept only for senders that have proven who they are.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ pub(crate) struct RateLimits {
 }
 
 impl RateLimits {
-    /// As the settings say.
+    /// The limits of these settings.
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             devices: limiter(settings.ingest_device_rate, settings.ingest_device_burst),

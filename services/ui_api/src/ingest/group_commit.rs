@@ -1,4 +1,4 @@
-//! Makes readings durable, many requests in one write.
+//! Makes readings durable, many requests in one commit.
 //!
 //! The queue is bounded in readings. One task takes everything that waits the moment the write before is done, so that the slower the
 //! database is, the larger the groups are. Whoever waits is answered when its own readings are durable, or can be known not to be. Readings
@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use pulse_domain::reading::{NewReading, RejectReason};
 use pulse_domain::trace::TraceParent;
-use pulse_runtime::{Chain, Clock, Spans};
-use pulse_store::SharedStore;
+use pulse_runtime::{Chain, Clock, Outage, Spans};
+use pulse_store::{SharedStore, within};
 use pulse_telemetry::Activity;
 
-use super::progress::Gap;
+use super::gap::Gap;
 use super::queue::{Draft, Group, Queue, Refused, WriteError};
-use crate::metrics::Metrics;
+use crate::metrics::{INGEST_WRITE, Metrics};
 
-/// The name of a group's span, in a trace of its own: its requests are many.
-const SPAN: &str = "ingest_write";
+/// The name of the store's call in spans.
+const APPEND_READINGS: &str = "append_readings";
 /// The longest one write may take; the store then has all of it or nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often an idle writer shows that it lives.
@@ -70,20 +70,22 @@ pub(crate) struct WriteLoop {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gap: Arc<Gap>,
     pub(crate) activity: Activity,
+    /// An outage of the store.
+    pub(crate) outage: Outage,
     /// The most readings in one write.
     pub(crate) group_max: usize,
 }
 
 impl WriteLoop {
     /// Writes until the queue is closed and empty.
-    pub(crate) async fn run(self) {
-        let mut failing = false;
+    pub(crate) async fn run(mut self) {
         loop {
             self.activity.beat();
             match self.queue.take(self.group_max) {
                 Some(group) => {
-                    let span = self.spans.tracer().span(SPAN).root().causes(group.traces().map(TraceParent::as_str)).start();
-                    span.in_scope(self.write(group, &mut failing)).await;
+                    // In a trace of its own: its requests are many.
+                    let span = self.spans.tracer().span(INGEST_WRITE).root().causes(group.traces().map(TraceParent::as_str)).start();
+                    span.in_scope(self.write(group)).await;
                 }
                 None if self.queue.is_closed() => break,
                 None => {
@@ -97,18 +99,18 @@ impl WriteLoop {
 
     /// Writes a group. When the store refuses its content, the group is halved until what it refuses stands alone: a reading that cannot be
     /// kept never takes others with it.
-    async fn write(&self, mut group: Group, failing: &mut bool) {
+    async fn write(&mut self, mut group: Group) {
         let whole = 0..group.requests();
         let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
             match self.append(group.readings_of(&part)).await {
                 Ok(()) => {
-                    *failing = false;
+                    self.outage.ended();
                     group.answer(part, Ok(()));
                 }
                 Err(error) if part.len() > 1 && !error.is_transient() => parts.extend(halves(part)),
                 Err(error) => {
-                    self.failed(&error, failing);
+                    self.failed(&error);
                     let answer = if error.is_transient() { WriteError::Unavailable } else { WriteError::Defect };
                     group.answer(part, Err(answer));
                 }
@@ -118,19 +120,14 @@ impl WriteLoop {
     }
 
     async fn append(&self, readings: &[NewReading]) -> pulse_store::Result<()> {
-        let append = self.spans.query("append_readings", readings.len(), self.store.append_readings(readings));
-        let write = async {
-            let timed = tokio::time::timeout(WRITE_TIMEOUT, append).await;
-            timed.unwrap_or_else(|elapsed| Err(pulse_store::Error::Unavailable(Box::new(elapsed))))
-        };
-        self.metrics.ingest_write.run(write).await
+        let append = self.spans.query(APPEND_READINGS, readings.len(), self.store.append_readings(readings));
+        self.metrics.ingest_write.run(within(WRITE_TIMEOUT, append)).await
     }
 
-    /// Logged once until a write succeeds: the count is in the metrics.
-    fn failed(&self, error: &pulse_store::Error, failing: &mut bool) {
+    fn failed(&mut self, error: &pulse_store::Error) {
         self.gap.readings_were_refused();
-        if !std::mem::replace(failing, true) {
-            tracing::error!(error = %Chain(error), "readings cannot be written: they are refused until they can");
+        if let Some(failures) = self.outage.failed() {
+            tracing::error!(error = %Chain(error), failures, "readings cannot be written: they are refused until they can");
         }
     }
 }

@@ -40,7 +40,7 @@ impl WatchTarget {
         &self.name
     }
 
-    /// Where it is asked.
+    /// The address of its /health.
     pub fn url(&self) -> &Url {
         &self.url
     }

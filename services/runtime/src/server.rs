@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 use crate::error::BindError;
-use crate::{Error, Shutdown};
+use crate::{Error, Shutdown, Tasks};
 
 /// The longest a client may take over a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,10 +31,15 @@ const CONNECTIONS_MAX: usize = 4_096;
 /// The pause after an accept that failed, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where a service is reached. `admin` none: the admin routes live on `public`.
+/// How long work under way may take to end at shutdown, unless a service says otherwise.
+pub const DRAIN: Duration = Duration::from_secs(8);
+
+/// The sockets at which a service is reached.
 #[derive(Debug)]
 pub struct Listeners {
+    /// For clients.
     pub public: TcpListener,
+    /// For operators: /metrics, /health and /ready. None: they are served on `public`.
     pub admin: Option<TcpListener>,
 }
 
@@ -42,7 +47,7 @@ impl Listeners {
     /// The same sockets once more, for who serves them first. A connection goes to whoever accepts it.
     ///
     /// # Errors
-    /// When the process has no file descriptors left.
+    /// The process has no file descriptors left.
     pub fn try_clone(&self) -> std::io::Result<Self> {
         let clone = |listener: &TcpListener| {
             // It does not block already, as the runtime wants it.
@@ -76,6 +81,12 @@ pub async fn serve(listeners: Listeners, telemetry: &Telemetry, api: Router, shu
     }
 }
 
+/// Serves the admin routes alone, as one of a service's tasks, for services without clients.
+pub fn serve_admin(tasks: &mut Tasks, telemetry: &Telemetry, listeners: Listeners, shutdown: Shutdown) {
+    let telemetry = telemetry.clone();
+    tasks.spawn("the admin server", async move { serve(listeners, &telemetry, Router::new(), shutdown, DRAIN).await });
+}
+
 async fn serve_one(listener: TcpListener, telemetry: &Telemetry, router: Router, shutdown: Shutdown, drain: Duration) -> Result<(), Error> {
     let router = router
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_TIMEOUT))
@@ -83,11 +94,8 @@ async fn serve_one(listener: TcpListener, telemetry: &Telemetry, router: Router,
         .layer(CatchPanicLayer::new());
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        tokio::select! {
-            (stream, place) = accept(&listener, &room) => serve_connection(telemetry, stream, place, router.clone(), &connections),
-            () = shutdown.triggered() => break,
-        }
+    while let Some((stream, place)) = shutdown.unless_triggered(accept(&listener, &room)).await {
+        serve_connection(telemetry, stream, place, router.clone(), &connections);
     }
     drop(listener);
     tokio::time::timeout(drain, connections.shutdown())

@@ -16,7 +16,7 @@ const DATABASE: &str = "database";
 /// How long the database may take to answer; within what /ready itself allows a check.
 const PING_MAX: Duration = Duration::from_millis(1_500);
 
-/// As /ready writes it.
+/// A reason as /ready writes it.
 fn reason(kind: &str, since: Timestamp, text: &str) -> String {
     format!("{kind} since {}: {text}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
@@ -53,13 +53,13 @@ struct Awaited {
 }
 
 impl AwaitedDatabase {
-    /// Nobody has looked yet.
+    /// The state before anybody has asked the database.
     pub fn new(clock: &Clock) -> Self {
         let text = "the database has not been asked yet".to_owned();
         Self(Arc::new(Mutex::new(Awaited { kind: "starting", since: clock.now(), text })))
     }
 
-    /// Has /ready tell it, in place of the database's own check.
+    /// Has /ready tell what is awaited, in place of the database's own check.
     pub fn show(&self, telemetry: &Telemetry) {
         let awaited = Arc::clone(&self.0);
         telemetry.readiness().check(DATABASE, move || {
@@ -68,7 +68,7 @@ impl AwaitedDatabase {
         });
     }
 
-    /// What is in the way now; whether that is another thing than before.
+    /// Sets what is in the way now. Returns whether that is another kind of thing than before.
     pub fn set(&self, kind: &'static str, text: String, now: Timestamp) -> bool {
         let mut awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = awaited.kind != kind;

@@ -12,7 +12,7 @@ use pulse_store::{CommitSummary, Error};
 use pulse_telemetry::Span;
 use pulse_telemetry::opentelemetry::KeyValue;
 
-use crate::QUEUE_NAME;
+use crate::metrics::QUEUE_NAME;
 
 /// The kind of failure of a change that the store left out.
 const NOT_APPLIED: &str = "not_applied";
@@ -61,7 +61,7 @@ impl ChangeSpans {
     }
 }
 
-/// What a change's event is about; an update has none.
+/// The alert, kind and cause of a change's event; an update has no event.
 fn event(change: &mut AlertChange) -> Option<(AlertId, EventKind, &mut Cause)> {
     match change {
         AlertChange::Open { alert, cause } => Some((alert.alert_id, EventKind::Open, cause)),

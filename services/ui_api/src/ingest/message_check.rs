@@ -1,4 +1,4 @@
-//! Judges one message, for both doors: who sent it, how often, and what it says.
+//! Checks one message, for both doors: who sent it, how often, and what it says.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use pulse_domain::reading::{InvalidMetrics, Metrics, ReadingKind, RejectReason};
 use pulse_domain::trace::TraceParent;
 
 use super::credentials::{KeyRef, Known, KnownDevice};
-use super::limits::RateLimits;
 use super::parse::{self, Entries, Reading};
 use super::queue::Draft;
+use super::rate_limits::RateLimits;
 use crate::metrics::{AuthFailure, Metrics as Measured, TenantMeter};
 use crate::problem::{Kind, Problem};
 
@@ -21,7 +21,7 @@ use crate::problem::{Kind, Problem};
 pub(crate) struct Refusal {
     pub(crate) reason: RejectReason,
     pub(crate) detail: Cow<'static, str>,
-    /// How HTTP sees it.
+    /// The kind of problem that a client of the single door is told.
     kind: Kind,
     retry_after: Option<Duration>,
     /// Whose message it was, where that is certain.
@@ -33,13 +33,13 @@ impl Refusal {
         Self { reason, detail: detail.into(), kind: Kind::Rejected(reason), retry_after: None, meter: None }
     }
 
-    /// HTTP has a kind of its own for it.
+    /// Has HTTP tell it as another kind of problem.
     pub(crate) fn seen_as(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// It is this device's.
+    /// Counts it as a message of this device.
     pub(crate) fn of(mut self, device: &KnownDevice) -> Self {
         self.meter = Some(Arc::clone(&device.meter));
         self

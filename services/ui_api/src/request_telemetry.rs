@@ -1,4 +1,4 @@
-//! What stands before every request: it is counted, timed and traced, whether or not it is answered.
+//! Counts, times and traces every request, whether or not it is answered.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,29 +25,29 @@ const OTHER_METHOD_NAME: &str = "HTTP";
 /// The `error.type` of a request that was not answered.
 const CANCELLED: &str = "cancelled";
 
-/// What it takes.
+/// What the middleware works with.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct RequestTelemetry {
     pub(crate) metrics: Arc<HttpMetrics>,
     pub(crate) tracer: Tracer,
-    /// Of the database: a line a request would be thousands.
+    /// An outage of the database: with a line for each request there would be thousands.
     pub(crate) outage: Mutex<Outage>,
 }
 
 /// The middleware. What is done for the request is done within its span.
-pub(crate) async fn watch(State(watch): State<Arc<Watch>>, request: Request, next: Next) -> Response {
-    let mut under_way = UnderWay::new(&watch.metrics, &request);
-    let mut span = RequestSpan::start(&watch.tracer, &request);
+pub(crate) async fn observe(State(telemetry): State<Arc<RequestTelemetry>>, request: Request, next: Next) -> Response {
+    let mut under_way = UnderWay::new(&telemetry.metrics, &request);
+    let mut span = RequestSpan::start(&telemetry.tracer, &request);
     let response = span.span.in_scope(next.run(request)).await;
     if let Some(Unserved(error)) = response.extensions().get() {
-        watch.unserved(error);
+        telemetry.unserved(error);
     }
     under_way.answered(response.status());
     span.answered(response.status());
     response
 }
 
-impl Watch {
+impl RequestTelemetry {
     fn unserved(&self, error: &str) {
         if let Some(requests) = self.outage.lock().unwrap_or_else(PoisonError::into_inner).failed() {
             tracing::warn!(error, requests, "requests cannot be served");
@@ -62,7 +62,7 @@ struct RequestSpan {
 }
 
 impl RequestSpan {
-    /// In the trace that the request names, or one of its own. A path that no route knows may hold anything and is left out, and so is
+    /// Begins a span in the trace that the request names, or in one of its own. A path that no route knows may hold anything and is left out, and so is
     /// the query; what the routes take in paths is no secret.
     fn start(tracer: &Tracer, request: &Request) -> Self {
         let method = method_label(request.method());
@@ -85,7 +85,7 @@ impl RequestSpan {
         Self { span, answered: false }
     }
 
-    /// To a server a 4xx is no error.
+    /// The request was answered. A 4xx is no error of the server.
     fn answered(&mut self, status: StatusCode) {
         self.answered = true;
         if !self.span.is_recording() {

@@ -7,23 +7,21 @@ use std::time::Duration;
 
 use pulse_domain::Timestamp;
 use pulse_domain::ids::{IntegrationId, JobId, LeaseId, TenantId};
-use pulse_runtime::{Chain, Clock, Deps, Outage, Shutdown};
+use pulse_runtime::{Backoff, Chain, Clock, Deps, Outage, Shutdown, Ticker};
 use pulse_store::{AttemptRecord, Claim, ClaimedJob, JobBatch, SharedStore, Topic, Wake, within};
 use pulse_telemetry::{Activity, Span, Telemetry};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::STORE_MAX;
 use crate::attempt::Deliverer;
-use crate::destinations::{Destinations, Limits};
-use crate::settings::Settings;
+use crate::metrics::CLAIM_JOBS;
+use crate::places::{Limits, Places};
+use crate::settings::{STORE_MAX, Settings};
 
-/// The first wait after a claim failed; it doubles.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest one.
+/// The longest wait after a claim that failed.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// What is granted to the store and the recorder before /ready complains, over what the settings allow a delivery.
+/// How long the store and the recorder may take before /ready complains, beyond what the settings allow a delivery.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a claim under way at shutdown is waited for; what a later one brings comes back when its lease has passed.
@@ -33,21 +31,21 @@ const CLAIM_DRAIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 struct Held {
     lease: LeaseId,
-    /// Not to be started later: the lease could pass before the attempt is recorded.
+    /// The job must not be started after this, or the lease could pass before the attempt is recorded.
     start_by: Timestamp,
     claimed: ClaimedJob,
     /// The span of the claim that brought it.
     batch: Span,
 }
 
-/// What a claim brought, if anything, and what it was.
+/// A claim that has ended, with what it brought, if anything.
 struct Claimed {
     claim: Claim,
     result: pulse_store::Result<Option<(JobBatch, Span)>>,
 }
 
 /// The loop of one queue.
-pub(crate) struct Lane {
+pub(crate) struct QueueLoop {
     store: SharedStore,
     clock: Clock,
     telemetry: Telemetry,
@@ -59,23 +57,24 @@ pub(crate) struct Lane {
     timeout: Duration,
     poll: Duration,
     drain: Duration,
-    destinations: Destinations<Held>,
+    places: Places<Held>,
     /// The claim under way, if any. A task of its own: the store lets writers in one after the other, so a claim that only this loop
     /// moved would keep out what this loop itself waits for.
     claiming: JoinSet<Claimed>,
     under_way: JoinSet<()>,
-    /// Whose place each delivery under way takes.
-    places: HashMap<Id, IntegrationId>,
+    /// The destination whose place each delivery under way takes.
+    delivering: HashMap<Id, IntegrationId>,
     /// Whether there may be work that has not been claimed.
     look: bool,
     /// No claim before this instant, after one that failed.
     pause_until: Option<Instant>,
-    backoff: Duration,
-    /// Of claims.
+    /// The wait after claims that failed.
+    backoff: Backoff,
+    /// Decides which of those failures are logged.
     outage: Outage,
 }
 
-impl Lane {
+impl QueueLoop {
     pub(crate) fn new(deps: &Deps, settings: &Settings, deliverer: Deliverer, recorder: mpsc::Sender<AttemptRecord>) -> Self {
         let queue = deliverer.queue;
         let limits = Limits { places: settings.places(queue), per_destination: settings.per_destination, batch: settings.batch };
@@ -92,21 +91,20 @@ impl Lane {
             timeout: settings.timeout,
             poll: settings.poll,
             drain: settings.drain,
-            destinations: Destinations::new(limits),
+            places: Places::new(limits),
             claiming: JoinSet::new(),
             under_way: JoinSet::new(),
-            places: HashMap::new(),
+            delivering: HashMap::new(),
             look: true,
             pause_until: None,
-            backoff: BACKOFF_MIN,
+            backoff: Backoff::up_to(BACKOFF_MAX),
             outage: Outage::default(),
         }
     }
 
     /// Runs until shutdown, then drains: no new claims, what waits is given back, what is under way may finish.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
-        let mut ticks = interval(self.poll);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticker = Ticker::every(self.poll);
         loop {
             self.start_waiting().await;
             self.claim();
@@ -116,7 +114,7 @@ impl Lane {
                 Some(claimed) = self.claiming.join_next() => self.claimed(claimed),
                 () = self.wake.signalled() => self.look = true,
                 () = sleep_until(self.pause_until.unwrap_or_else(Instant::now)), if self.pause_until.is_some() => self.pause_until = None,
-                _ = ticks.tick() => self.tick().await,
+                () = ticker.tick() => self.tick().await,
             }
         }
         self.drain().await;
@@ -127,15 +125,15 @@ impl Lane {
         if !self.look || self.pause_until.is_some() || !self.claiming.is_empty() {
             return;
         }
-        let Some(limit) = self.destinations.claim_limit() else { return };
-        // Before the look: what is signalled from now on is not lost.
+        let Some(limit) = self.places.claim_limit() else { return };
+        // Armed before the claim looks, so that no signal from now on is lost.
         self.wake.arm();
         self.look = false;
         let claim = Claim { now: self.clock.now(), limit, lease: self.lease };
-        let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.destinations.busy());
+        let (store, deliverer, busy) = (Arc::clone(&self.store), Arc::clone(&self.deliverer), self.places.busy());
         self.claiming.spawn(self.telemetry.scope(async move {
             let timer = deliverer.metrics.claim_jobs.start();
-            let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), "claim_jobs");
+            let claiming = deliverer.spans.claim(deliverer.queue.gauge_name(), CLAIM_JOBS);
             let result = claiming.run(within(STORE_MAX, store.claim_jobs(deliverer.queue, claim, &busy))).await;
             match &result {
                 Ok(batch) if batch.jobs.is_empty() => timer.discard(),
@@ -155,7 +153,7 @@ impl Lane {
         match claimed {
             Ok(Claimed { claim, result: Ok(brought) }) => {
                 self.activity.beat();
-                self.backoff = BACKOFF_MIN;
+                self.backoff.reset();
                 if let Some(lasted) = self.outage.ended() {
                     tracing::info!(queue = self.deliverer.queue.as_str(), ?lasted, "jobs can be claimed again");
                 }
@@ -171,13 +169,12 @@ impl Lane {
     }
 
     fn back_off(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let queue = self.deliverer.queue.as_str();
+        let (queue, wait) = (self.deliverer.queue.as_str(), self.backoff.failed());
         if let Some(failures) = self.outage.failed() {
-            tracing::warn!(error = %Chain(error), queue, failures, retry_in = ?self.backoff, "jobs could not be claimed");
+            tracing::warn!(error = %Chain(error), queue, failures, retry_in = ?wait, "jobs could not be claimed");
         }
         self.look = true;
-        self.pause_until = Some(Instant::now() + self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        self.pause_until = Some(Instant::now() + wait);
     }
 
     fn hold(&mut self, claim: Claim, batch: JobBatch, span: &Span) {
@@ -185,9 +182,9 @@ impl Lane {
         let start_by = claim.now + (self.lease - self.timeout) / 2;
         for claimed in batch.jobs {
             self.deliverer.metrics.know_tenant(&claimed.job.tenant_id);
-            self.destinations.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
+            self.places.hold(claimed.job.integration_id, Held { lease: batch.lease, start_by, claimed, batch: span.clone() });
         }
-        // The jobs have it to name it, however long they wait.
+        // The jobs keep the span to name it, however long they wait.
         span.end();
     }
 
@@ -195,9 +192,9 @@ impl Lane {
     async fn start_waiting(&mut self) {
         let now = self.clock.now();
         let mut overdue = Vec::new();
-        while let Some((id, held)) = self.destinations.start() {
+        while let Some((id, held)) = self.places.start() {
             if held.start_by <= now {
-                self.destinations.finish(id);
+                self.places.finish(id);
                 overdue.push(held);
                 continue;
             }
@@ -208,7 +205,7 @@ impl Lane {
                     tracing::error!("the recorder is gone: an attempt was not recorded, its job comes back when its lease has passed");
                 }
             }));
-            self.places.insert(delivery.id(), id);
+            self.delivering.insert(delivery.id(), id);
         }
         self.release(overdue).await;
     }
@@ -223,8 +220,8 @@ impl Lane {
                 error.id()
             }
         };
-        if let Some(id) = self.places.remove(&task) {
-            self.look |= self.destinations.finish(id);
+        if let Some(id) = self.delivering.remove(&task) {
+            self.look |= self.places.finish(id);
         }
     }
 
@@ -232,7 +229,7 @@ impl Lane {
     async fn tick(&mut self) {
         self.look = true;
         let now = self.clock.now();
-        let overdue = self.destinations.take_waiting(|held| held.start_by <= now);
+        let overdue = self.places.take_waiting(|held| held.start_by <= now);
         self.release(overdue).await;
     }
 
@@ -243,7 +240,7 @@ impl Lane {
         if let Ok(Some(Ok(Claimed { claim, result: Ok(Some((batch, span))) }))) = timeout_at(claimed_by, self.claiming.join_next()).await {
             self.hold(claim, batch, &span);
         }
-        let waiting = self.destinations.take_waiting(|_| true);
+        let waiting = self.places.take_waiting(|_| true);
         let released = timeout_at(deadline, self.release(waiting)).await;
         if released.is_err() {
             tracing::warn!("waiting jobs could not be given back in time: they come back when their lease has passed");

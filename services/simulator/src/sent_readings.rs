@@ -1,4 +1,4 @@
-//! The ledger: which reading an alert speaks of, so that the way from the device to the receiver can be measured from outside.
+//! Remembers when readings of breaches were sent, so that the time from the device to the receiver can be measured from outside.
 //!
 //! The driver notes when it began to send each reading of a breach. The sink asks with what a message says: the device, the metric and the
 //! value that fired. Values are drawn to a thousandth, so that a value is nearly always that of one reading; where it is not (a truth
@@ -18,7 +18,7 @@ const READINGS_PER_DEVICE: usize = 32;
 
 /// What was sent when. Bounded: the latest readings of each device.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct SentReadings {
     number_of: HashMap<String, usize>,
     devices: Vec<Mutex<VecDeque<Entry>>>,
 }
@@ -29,7 +29,7 @@ struct Entry {
     metrics: Vec<(&'static str, MetricValue)>,
 }
 
-impl Ledger {
+impl SentReadings {
     /// An empty one for a fleet.
     pub fn new(access: &FleetAccess) -> Self {
         let number_of = access.devices.iter().enumerate().map(|(number, device)| (device.device_id.to_string(), number)).collect();
@@ -84,21 +84,21 @@ mod tests {
     fn only_the_one_reading_that_fits_is_found() {
         let own = profile(0).unwrap();
         let device = DeviceAccess { device_id: own.device_id.clone(), site_id: own.site_id, token: SecretToken::from_text("t") };
-        let ledger = Ledger::new(&FleetAccess { tenant_id: TenantId::parse("demo").unwrap(), devices: vec![device] });
+        let sent_readings = SentReadings::new(&FleetAccess { tenant_id: TenantId::parse("demo").unwrap(), devices: vec![device] });
         let start = Instant::now();
         for (offset, value) in [(1, -8.125), (2, -7.5), (3, -7.5)] {
-            ledger.note(&message(value, true), start + Duration::from_secs(offset));
+            sent_readings.note(&message(value, true), start + Duration::from_secs(offset));
         }
-        ledger.note(&message(-18.0, false), start);
+        sent_readings.note(&message(-18.0, false), start);
         let id = own.device_id.as_str();
-        assert_eq!(ledger.sent_at(id, "temperature_c", -8.125), Some(start + Duration::from_secs(1)));
-        assert_eq!(ledger.sent_at(id, "temperature_c", -7.5), None, "two readings fit");
-        assert_eq!(ledger.sent_at(id, "temperature_c", -18.0), None, "outside a breach");
-        assert_eq!(ledger.sent_at(id, "humidity_pct", -8.125), None);
-        assert_eq!(ledger.sent_at("other", "temperature_c", -8.125), None);
+        assert_eq!(sent_readings.sent_at(id, "temperature_c", -8.125), Some(start + Duration::from_secs(1)));
+        assert_eq!(sent_readings.sent_at(id, "temperature_c", -7.5), None, "two readings fit");
+        assert_eq!(sent_readings.sent_at(id, "temperature_c", -18.0), None, "outside a breach");
+        assert_eq!(sent_readings.sent_at(id, "humidity_pct", -8.125), None);
+        assert_eq!(sent_readings.sent_at("other", "temperature_c", -8.125), None);
         for step in 0..100 {
-            ledger.note(&message(f64::from(step), true), start);
+            sent_readings.note(&message(f64::from(step), true), start);
         }
-        assert_eq!(ledger.sent_at(id, "temperature_c", -8.125), None, "the latest readings are kept, no more");
+        assert_eq!(sent_readings.sent_at(id, "temperature_c", -8.125), None, "the latest readings are kept, no more");
     }
 }

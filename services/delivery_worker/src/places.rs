@@ -1,4 +1,4 @@
-//! Who gets the next place: the jobs in hand by destination, and how many more to claim.
+//! Shares out a queue's places: which claimed job starts next, and how many more to claim.
 //!
 //! A queue has so many places, and each destination at most its share of them, so that one that hangs holds up neither the others nor
 //! the queue. Behind each of its places a destination may have a few claimed jobs waiting, as a claim a place would cost a statement a
@@ -15,16 +15,16 @@ const IN_HAND_PER_PLACE: u32 = 4;
 /// The bounds of one queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Deliveries under way.
+    /// Upper bound on deliveries under way.
     pub(crate) places: u32,
-    /// Of these, to one destination.
+    /// Upper bound on deliveries under way to one destination.
     pub(crate) per_destination: u32,
-    /// Jobs in one claim.
+    /// Upper bound on jobs in one claim.
     pub(crate) batch: u32,
 }
 
 impl Limits {
-    /// In hand of one destination from which on it is left out of claims.
+    /// The number of jobs in hand from which a destination is left out of claims.
     fn busy_from(self) -> u32 {
         self.share().saturating_mul(IN_HAND_PER_PLACE)
     }
@@ -33,13 +33,13 @@ impl Limits {
         self.per_destination.min(self.places)
     }
 
-    /// The most in one claim.
+    /// Upper bound on jobs in the next claim: no more than one destination has room for.
     fn claim_max(self) -> u32 {
         self.batch.min(self.busy_from())
     }
 
-    /// In hand of all destinations: as if as many as fill the places each held the most that one can. Thus the places run out before
-    /// the room does, however slow some destinations are.
+    /// Upper bound on claimed, unfinished jobs: twice what all places may have in hand, so that the places run out before the room does,
+    /// however slow some destinations are.
     fn in_hand_max(self) -> u32 {
         self.places.saturating_mul(2 * IN_HAND_PER_PLACE)
     }
@@ -47,10 +47,10 @@ impl Limits {
 
 /// The jobs of one queue that are claimed and not finished; `J` is a job that waits.
 #[derive(Debug)]
-pub(crate) struct Destinations<J> {
+pub(crate) struct Places<J> {
     limits: Limits,
     by_id: HashMap<IntegrationId, Destination<J>>,
-    /// Those that have a job waiting and a place free, each once, in turn.
+    /// The destinations that have a job waiting and a place free, each once, in turn.
     ready: VecDeque<IntegrationId>,
     under_way: u32,
     waiting: u32,
@@ -69,7 +69,7 @@ impl<J> Destination<J> {
     }
 }
 
-impl<J> Destinations<J> {
+impl<J> Places<J> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, by_id: HashMap::new(), ready: VecDeque::new(), under_way: 0, waiting: 0 }
     }
@@ -94,7 +94,7 @@ impl<J> Destinations<J> {
         self.settle(id);
     }
 
-    /// The next job to start, which takes a place until [`Destinations::finish`]: destinations take turns.
+    /// The next job to start, which takes a place until [`Places::finish`]: destinations take turns.
     pub(crate) fn start(&mut self) -> Option<(IntegrationId, J)> {
         if self.under_way >= self.limits.places {
             return None;
@@ -136,7 +136,7 @@ impl<J> Destinations<J> {
             taken.extend(matching);
         }
         self.waiting = self.waiting.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-        // One that is listed must stay, or it could be listed twice: its turn clears it away.
+        // A destination that is listed must stay, or it could be listed twice; its turn removes it.
         self.by_id.retain(|_, destination| destination.in_hand() > 0 || destination.is_ready);
         taken
     }
@@ -165,13 +165,13 @@ mod tests {
 
     const LIMITS: Limits = Limits { places: 8, per_destination: 2, batch: 100 };
 
-    fn started(destinations: &mut Destinations<u32>) -> Vec<u32> {
+    fn started(destinations: &mut Places<u32>) -> Vec<u32> {
         std::iter::from_fn(|| destinations.start().map(|(_, job)| job)).collect()
     }
 
     #[test]
     fn a_destination_gets_its_share_of_places_and_the_others_theirs() {
-        let mut destinations = Destinations::new(LIMITS);
+        let mut destinations = Places::new(LIMITS);
         let [slow, quick] = [(); 2].map(|()| IntegrationId::generate());
         (0..5).for_each(|job| destinations.hold(slow, job));
         destinations.hold(quick, 100);
@@ -182,14 +182,14 @@ mod tests {
 
     #[test]
     fn all_places_are_the_bound_of_all() {
-        let mut destinations = Destinations::new(LIMITS);
+        let mut destinations = Places::new(LIMITS);
         (0..20).for_each(|job| destinations.hold(IntegrationId::generate(), job));
         assert_eq!(started(&mut destinations).len(), 8);
     }
 
     #[test]
     fn a_busy_destination_is_left_out_until_it_has_caught_up() {
-        let mut destinations = Destinations::new(LIMITS);
+        let mut destinations = Places::new(LIMITS);
         let id = IntegrationId::generate();
         assert_eq!(destinations.claim_limit(), Some(8), "never more than one destination has room for");
         (0..8).for_each(|job| destinations.hold(id, job));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn without_room_nothing_is_claimed() {
-        let mut destinations = Destinations::new(LIMITS);
+        let mut destinations = Places::new(LIMITS);
         for _ in 0..4 {
             let id = IntegrationId::generate();
             (0..15).for_each(|job| destinations.hold(id, job));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_out_is_not_started() {
-        let mut destinations = Destinations::new(LIMITS);
+        let mut destinations = Places::new(LIMITS);
         let id = IntegrationId::generate();
         (0..4).for_each(|job| destinations.hold(id, job));
         assert_eq!(destinations.take_waiting(|job| job % 2 == 0), [0, 2]);
@@ -233,7 +233,7 @@ mod tests {
         ) {
             let limits = Limits { places, per_destination, batch };
             let ids: Vec<IntegrationId> = (0..5).map(|_| IntegrationId::generate()).collect();
-            let mut destinations = Destinations::new(limits);
+            let mut destinations = Places::new(limits);
             let mut under_way: Vec<IntegrationId> = Vec::new();
             let (mut held, mut out) = (0u32, 0u32);
             for (which, action) in steps {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pulse_domain::job::Failure;
-use pulse_runtime::{Clock, Error, attribute, spans};
+use pulse_runtime::{Clock, Error, attribute, spans, tls};
 use pulse_telemetry::Tracer;
 use pulse_telemetry::opentelemetry::KeyValue;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -13,7 +13,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use crate::egress::Guard;
 use crate::egress::resolver::GuardedResolver;
 use crate::settings::Settings;
-use crate::{excerpt, failure, retry_after, tls};
+use crate::{ca_file, excerpt, failure, retry_after};
 
 /// Much of the world closes idle connections after 5 s; one that is closed while we send costs a retry.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -22,7 +22,7 @@ const BODY_MAX_BYTES: usize = 4096;
 /// How long the rest of a body is waited for once the status has come.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Of a request's span: how many went before it.
+/// The attribute of a request's span that counts the attempts before it.
 const RESEND_COUNT: &str = "http.request.resend_count";
 
 /// Sends messages to where the guard lets them.
@@ -36,24 +36,28 @@ pub(crate) struct Http {
     connect_timeout: Duration,
 }
 
-/// One POST.
+/// A POST request.
 pub(crate) struct Post {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Never to be repeated in a failure's detail.
+    /// Texts that a failure's detail must not repeat.
     pub(crate) secrets: Vec<String>,
-    /// How often the same was sent before.
+    /// How many times the same message was sent before.
     pub(crate) resends: u32,
 }
 
 impl Http {
     /// # Errors
-    /// As [`tls::client_config`]; [`Error::Task`] when reqwest refuses the setup, a defect of the build.
+    /// [`Error::Settings`] when the CA file cannot be used; [`Error::Task`] when the client cannot be set up, a defect of the build.
     pub(crate) fn new(settings: &Settings, clock: Clock, tracer: Tracer) -> Result<Self, Error> {
+        let mut roots = tls::web_roots();
+        if let Some(ca_file) = &settings.ca_file {
+            ca_file::add_to(&mut roots, ca_file)?;
+        }
         let guard = Guard::new(settings.allow_http, settings.allowed_ranges.clone());
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls::client_config(roots)?)
             .dns_resolver(GuardedResolver::new(guard.clone()))
             // A proxy would resolve and connect in our place, past the guard.
             .no_proxy()
@@ -78,7 +82,7 @@ impl Http {
             span.set(KeyValue::new(RESEND_COUNT, i64::from(post.resends)));
         }
         self.tracer.inject(&span, &mut post.headers);
-        // Where there is a status, it says it all.
+        // A status needs no further description.
         let describe =
             |failure: &Failure| (failure.kind.as_str(), if failure.http_status.is_some() { String::new() } else { failure.detail.clone() });
         let sent = span.run(self.send(post), describe).await;
@@ -91,7 +95,7 @@ impl Http {
 
     async fn send(&self, post: Post) -> Result<StatusCode, Failure> {
         let mut secrets = post.secrets;
-        // Where many services expect a token.
+        // Many services expect a token in the query.
         secrets.extend(post.url.query().map(str::to_owned));
         let request = self.client.post(post.url).headers(post.headers).body(post.body);
         let response = request.send().await.map_err(|error| failure::transport(&error, self.connect_timeout, self.timeout))?;
@@ -115,7 +119,7 @@ async fn beginning_of(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // Too slow: what has come so far must do.
+    // Of a body that is too slow, what has come so far is enough.
     let _in_time = tokio::time::timeout(BODY_WAIT_MAX, reading).await.is_ok();
     body
 }

@@ -58,8 +58,9 @@ fn collect(command: &clap::Command, known: &mut BTreeSet<String>) {
 }
 
 fn closest(name: &str, known: &BTreeSet<String>) -> Option<String> {
-    let alike = |candidate: &&String| strsim::jaro_winkler(name, candidate);
-    known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|best| alike(best) > 0.85).cloned()
+    // Not Jaro-Winkler's, to which names of the same service are alike whatever they are about.
+    let alike = |candidate: &&String| strsim::normalized_damerau_levenshtein(name, candidate);
+    known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|best| alike(best) > 0.7).cloned()
 }
 
 #[cfg(test)]
@@ -80,6 +81,10 @@ mod tests {
             check_one("PULSE_PORTBASE").unwrap_err(),
             "PULSE_PORTBASE is set, but there is no such setting; did you mean PULSE_PORT_BASE?"
         );
+        let mut known = BTreeSet::new();
+        collect(&crate::cli::Cli::command(), &mut known);
+        let gone = check_names(["PULSE_OPS_ATTEMPTS_MAX".to_owned()].into_iter(), &known).unwrap_err().to_string();
+        assert_eq!(gone, "PULSE_OPS_ATTEMPTS_MAX is set, but there is no such setting; did you mean PULSE_DELIVERY_ATTEMPTS_MAX?");
         assert_eq!(check_one("PULSE_XYZZY_42").unwrap_err(), "PULSE_XYZZY_42 is set, but there is no such setting");
     }
 }

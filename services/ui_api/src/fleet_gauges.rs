@@ -1,50 +1,37 @@
-//! The fleet in numbers, refreshed on a task of its own; and what is tidied up at the same time.
+//! Refreshes the gauges that count the fleet, on a task of its own, and forgets silent senders' rate limits at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_runtime::{Chain, Shutdown};
-use pulse_store::{SharedStore, TenantFleet};
-use tokio::time::MissedTickBehavior;
+use pulse_runtime::{Chain, Outage, Shutdown, Ticker};
+use pulse_store::{SharedStore, TenantFleet, within};
 
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 
-/// How often.
+/// How often the fleet is counted.
 const EVERY: Duration = Duration::from_secs(10);
 /// The longest one count may take.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Refreshes until shutdown. While the store cannot be asked the gauges are absent, as old numbers would pass for true ones.
 pub(crate) async fn refresh(store: SharedStore, metrics: Arc<Metrics>, ingest: Arc<Ingest>, shutdown: Shutdown) {
-    let mut failing = false;
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.triggered() => return,
-        }
+    let (mut ticker, mut outage) = (Ticker::every(EVERY), Outage::default());
+    while shutdown.unless_triggered(ticker.tick()).await.is_some() {
         ingest.sweep();
-        let counted = tokio::select! {
-            counted = tokio::time::timeout(COUNT_TIMEOUT, store.fleet()) => counted,
-            () = shutdown.triggered() => return,
-        };
-        let failure = match counted {
-            Ok(Ok(fleets)) => {
+        let Some(counted) = shutdown.unless_triggered(within(COUNT_TIMEOUT, store.fleet())).await else { return };
+        match counted {
+            Ok(fleets) => {
+                outage.ended();
                 show(&metrics, &fleets);
-                None
             }
-            Ok(Err(error)) => Some(Chain(&error).to_string()),
-            Err(elapsed) => Some(elapsed.to_string()),
-        };
-        if let Some(error) = &failure {
-            show(&metrics, &[]);
-            if !failing {
-                tracing::warn!(error, "the fleet cannot be counted: its gauges are absent until it can");
+            Err(error) => {
+                show(&metrics, &[]);
+                if let Some(failures) = outage.failed() {
+                    tracing::warn!(error = %Chain(&error), failures, "the fleet cannot be counted: its gauges are absent until it can");
+                }
             }
         }
-        failing = failure.is_some();
     }
 }
 
